@@ -1,0 +1,21 @@
+// The control protocol: JSON-RPC 2.0 over a Unix stream socket, one object a line (LF). Shared by sluiced
+// and sluicectl; depends on nothing but the standard library.
+#pragma once
+
+#include <cstddef>
+
+namespace sluice::control {
+
+inline constexpr int kProtocolVersion = 1;
+inline constexpr const char* kDefaultSocket = "/run/sluice/sluice.sock";
+inline constexpr size_t kMaxRequest = 8u << 20;   // bytes of one line; a longer one closes the connection
+
+// JSON-RPC 2.0 section 5.1
+inline constexpr int kParseError = -32700, kInvalidRequest = -32600, kMethodNotFound = -32601,
+                     kInvalidParams = -32602, kInternalError = -32603;
+// ours
+inline constexpr int kConfigError = -32000;   // data: {"errors": [{file, line, column, path, message}]}
+inline constexpr int kBusy = -32001;          // too many clients, or an lcore that does not answer
+inline constexpr int kRefused = -32002;       // understood, but cannot be done now; message says why
+
+}  // namespace sluice::control

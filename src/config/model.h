@@ -1,0 +1,162 @@
+// The configuration as values: what a YAML file says after it was parsed and validated. No YAML types, no
+// strings that still need parsing. Every field has its default here; config/yaml fills it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/instant.h"
+#include "wire/addr.h"
+
+namespace sluice::config {
+
+struct Match {                 // kernel: and exception: entries
+  std::optional<Prefix> prefix;
+  uint8_t proto = 0;           // 0: any
+  uint16_t port = 0;           // 0: any
+};
+
+struct Fault {
+  double loss = 0, duplicate = 0, reorder = 0, corrupt = 0;
+  Duration delay{}, jitter{};
+  uint64_t seed = 1;
+};
+
+struct Generator {
+  uint64_t flows = 1;
+  bool random = false;
+  unsigned size = 60;          // 0: IMIX
+  unsigned burst = 32;
+  uint64_t packets = 0;
+  uint8_t proto = 17;
+  std::optional<Prefix> sources, destinations;
+  uint64_t seed = 1;
+};
+
+enum class Driver : uint8_t { automatic, af_xdp, dpdk, pcap, generator, null };
+enum class XdpMode : uint8_t { automatic, zero_copy, native, generic };
+enum class Checksum : uint8_t { automatic, trust, repair, refuse };
+
+struct Port {
+  std::string name;
+  Driver driver = Driver::automatic;
+  std::string device;
+  unsigned queues = 1;
+  std::optional<uint16_t> mtu;           // none: the device's own
+  std::optional<Mac> mac;
+  std::vector<Prefix> addresses;
+  std::optional<Ip6> link_local;
+  bool reverse_path_strict = false;
+  Checksum checksum = Checksum::automatic;
+  XdpMode xdp_mode = XdpMode::automatic;
+  bool busy_poll = false;
+  bool take_default_route = false;
+  unsigned ring_size = 2048;
+  std::vector<Match> kernel;             // empty: none
+  std::vector<Match> exception;
+  std::string capture, pcap_out;
+  Fault fault;
+  Generator generator;
+};
+
+struct Via {
+  IpAddr addr;                           // none: on-link through `port`
+  std::string port;                      // empty: found by the connected prefix that holds addr
+};
+
+struct Route {
+  Prefix to;                             // masked
+  enum class Kind : uint8_t { via, blackhole, unreachable } kind = Kind::via;
+  std::vector<Via> via;                  // several: ECMP
+};
+
+struct RouteFile {                       // "PREFIX ADDRESS[,ADDRESS…]" or "PREFIX blackhole", a line each, # comments
+  std::string path;
+};
+
+struct Neighbor {
+  std::string port;
+  IpAddr addr;
+  Mac mac;
+};
+
+enum class Action : uint8_t { permit, deny, reject };
+
+struct PortSpan {
+  uint16_t low = 0, high = 65535;
+};
+
+struct Rule {
+  std::string name;
+  Action action = Action::deny;
+  std::vector<std::string> in, out;                 // port names
+  std::vector<Prefix> from, to;                     // sets already filled in
+  std::vector<uint8_t> protocols;                   // ICMP and ICMPv6: see icmp_any
+  std::vector<PortSpan> from_ports, to_ports;
+  std::vector<uint16_t> icmp;                       // type << 8 | code, code 0xff: any
+  bool stateful = true;
+};
+
+struct Filter {
+  bool present = false;
+  Action default_action = Action::deny;
+  bool stateful = true;                             // default of the rules
+  bool drop_tiny_fragments = true;
+  std::vector<Rule> rules;
+};
+
+struct Icmp {
+  unsigned errors_per_second = 1000, errors_burst = 250;
+  unsigned per_source_per_second = 10, per_source_burst = 20;
+};
+
+struct Neighbors {                                   // RFC 4861 section 10
+  Duration reachable = Duration::seconds(30), retrans = Duration::seconds(1),
+           delay_first_probe = Duration::seconds(5), gc_stale = Duration::seconds(600);
+  unsigned max_entries = 65536, queue_packets = 16;
+};
+
+struct Flows {
+  unsigned ip4 = 1u << 18, ip6 = 1u << 16;           // per worker, entries (two a session)
+  Duration idle_tcp = Duration::seconds(7440), idle_tcp_closing = Duration::seconds(120),
+           idle_udp = Duration::seconds(180), idle_other = Duration::seconds(60);
+};
+
+enum class HugePages : uint8_t { automatic, off, required };
+
+struct System {
+  std::string name = "sluice";
+  HugePages huge_pages = HugePages::automatic;
+  unsigned packets = 16384;                          // packet pool, 4 KiB each
+  std::vector<unsigned> workers;                     // CPUs; empty: the last allowed CPU
+  int stack_cpu = -1;                                // -1: with the first worker
+  bool idle_busy = false;
+  std::vector<std::string> eal;                      // extra EAL arguments
+  uint64_t memory_limit = 0;                         // bytes; 0: what the machine has
+  unsigned reassembly_seconds = 15;
+};
+
+struct Control {
+  std::string socket = "/run/sluice/sluice.sock";
+  unsigned mode = 0660;
+  std::string owner, group;                          // empty: the process's
+};
+
+struct Model {
+  unsigned version = 1;
+  System system;
+  Control control;
+  Flows flows;
+  Neighbors neighbors;
+  Icmp icmp;
+  std::vector<Port> ports;
+  std::vector<Route> routes;
+  std::vector<RouteFile> route_files;
+  std::vector<Neighbor> static_neighbors;
+  Filter filter;
+};
+
+}  // namespace sluice::config

@@ -1,0 +1,93 @@
+// The running dataplane: pools, ports, workers, the stack engine, lcore threads. What the control side
+// holds, and all it may do to it.
+//
+// Threads: every call here is for one control thread, unless said otherwise.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/account.h"
+#include "base/result.h"
+#include "packet/pool.h"
+#include "path/pipeline.h"
+#include "path/snapshot.h"
+#include "port/options.h"
+#include "port/port.h"
+#include "stack/host_stack.h"
+
+namespace sluice::engine {
+
+enum class IdlePolicy : uint8_t { busy, adaptive };
+
+struct BoxOptions {
+  std::vector<port::Options> ports;      // index = position
+  std::vector<unsigned> worker_cpus;     // one worker lcore each
+  int stack_cpu = -1;                    // -1: the stack engine shares the first worker's lcore
+  IdlePolicy idle = IdlePolicy::adaptive;
+  unsigned packets = 16384;              // packet pool
+  unsigned ring_size = 4096;             // hand-off and stack rings; a power of two
+  unsigned neighbors = 65536;
+  path::PipelineConfig pipeline;         // template: worker, workers, steer and keys are filled in
+  stack::StackConfig stack;
+  bool huge_pages = true;
+  bool virtual_time = false;             // replay: no threads, the caller turns the box
+  uint64_t seed = 0;                     // 0: secrets from getrandom
+};
+
+struct LcoreView {
+  unsigned cpu;
+  std::string role;                      // "worker 0, stack"
+  uint64_t turns, busy_turns, sleeps, wakeups;
+  uint64_t packets;
+  double busy_share;                     // of the last second, by TSC
+  int64_t wake_p50_ns, wake_p99_ns;      // from the frame's arrival at the descriptor to the first turn; -1: none yet
+  int64_t last_turn_age_ns;
+  uint64_t tid;
+};
+
+class Box {
+ public:
+  // Opens ports, makes pools, tables and engines; nothing runs yet.
+  static Result<std::unique_ptr<Box>> create(const BoxOptions& o);
+  ~Box();
+
+  // The first snapshot must be there before start().
+  void publish(std::shared_ptr<const path::Snapshot> s);   // returns when no engine uses the old one
+  std::shared_ptr<const path::Snapshot> snapshot() const;
+
+  Status start();           // starts ports and lcore threads
+  void stop();              // drains for at most 200 ms, stops lcores, then ports; all mbufs back in the pool
+  bool running() const;
+
+  // One turn of all engines at `now`, on the caller's thread (virtual_time only). Returns packets handled.
+  unsigned turn(Instant now);
+  Instant next_deadline() const;
+
+  // Port upkeep and the watchdog; the control thread calls it about every 200 ms.
+  std::vector<port::Event> maintain();
+
+  // Runs `f` on the lcore of worker `w` between two turns and waits for it (control-plane reads of
+  // single-threaded state). With virtual_time: at once. false: the lcore did not answer within a second.
+  bool run_on_worker(unsigned w, const std::function<void(path::Pipeline&)>& f);
+
+  unsigned workers() const;
+  const std::vector<std::unique_ptr<port::Port>>& ports() const;
+  const Account& worker_account(unsigned w) const;   // any thread
+  const Account& stack_account() const;
+  PacketPool& pool();
+  NeighborTable& neighbors();
+  std::vector<LcoreView> lcores() const;
+  unsigned queued() const;       // mbufs in hand-off, stack and return rings now, and held by the stack engine
+  stack::HostStack::Stats stack_stats() const;
+
+ private:
+  Box();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::engine
