@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <type_traits>
 
@@ -105,7 +106,7 @@ static_assert(sizeof(TcpHdr) == 20);
 inline constexpr uint8_t kTcpFin = 1, kTcpSyn = 2, kTcpRst = 4, kTcpPsh = 8, kTcpAck = 16, kTcpUrg = 32;
 
 inline constexpr uint8_t kProtoHopByHop = 0, kProtoIcmp = 1, kProtoTcp = 6, kProtoUdp = 17, kProtoRouting = 43,
-                         kProtoFragment = 44, kProtoEsp = 50, kProtoAh = 51, kProtoIcmp6 = 58,
+                         kProtoSctp = 132, kProtoFragment = 44, kProtoEsp = 50, kProtoAh = 51, kProtoIcmp6 = 58,
                          kProtoNone = 59, kProtoDestOpts = 60;
 
 template <class H>
@@ -127,5 +128,10 @@ template <Header H>
 H* at(uint8_t* p) { return reinterpret_cast<H*>(p); }
 template <Header H>
 const H* at(const uint8_t* p) { return reinterpret_cast<const H*>(p); }
+
+// Words as they lie in memory, for code that compares or sums several fields at once.
+inline uint16_t load16(const uint8_t* p) { uint16_t w; std::memcpy(&w, p, 2); return w; }
+inline uint32_t load32(const uint8_t* p) { uint32_t w; std::memcpy(&w, p, 4); return w; }
+inline uint64_t load64(const uint8_t* p) { uint64_t w; std::memcpy(&w, p, 8); return w; }
 
 }  // namespace sluice::wire
