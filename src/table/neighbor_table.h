@@ -65,30 +65,42 @@ class NeighborTable {
   std::vector<View> list() const;
 
   // --- the owner alone
-  uint32_t insert(uint16_t port, const IpAddr& addr);  // kNone: full. The state is incomplete
+  // kNone: full. The state is incomplete. The address must not be in the table yet.
+  uint32_t insert(uint16_t port, const IpAddr& addr);
   void set(uint32_t index, NeighborState s, const Mac& mac, bool usable);
   void erase(uint32_t index);
   NeighborState state(uint32_t index) const { return slot_[index].state.load(std::memory_order_relaxed); }
-  uint16_t port(uint32_t index) const { return slot_[index].port; }
-  const IpAddr& addr(uint32_t index) const { return slot_[index].addr; }
+  uint16_t port(uint32_t index) const { return load_key(slot_[index]).port(); }
+  IpAddr addr(uint32_t index) const { return load_key(slot_[index]).addr(); }
   Mac mac(uint32_t index) const { return word(index).mac(); }
   uint32_t used_ms(uint32_t index) const { return slot_[index].used_ms.load(std::memory_order_relaxed); }
 
  private:
+  // Port and address as words, so that a reader that races with the owner reads whole words.
+  struct Key {
+    uint64_t hi = 0, lo = 0, tag = 0;  // tag: port << 8 | family
+    static Key of(uint16_t port, const IpAddr& addr);
+    uint16_t port() const { return static_cast<uint16_t>(tag >> 8); }
+    IpAddr addr() const;
+    bool operator==(const Key&) const = default;
+  };
   struct alignas(64) Slot {
     std::atomic<uint64_t> word{0};
+    std::atomic<uint64_t> hi{0}, lo{0}, tag{0};
     std::atomic<uint32_t> used_ms{0};
-    std::atomic<uint32_t> version{0};  // odd while the owner changes port and addr (seqlock)
+    std::atomic<uint32_t> version{0};  // odd while the owner changes the key (seqlock)
     std::atomic<NeighborState> state{NeighborState::free};
-    uint16_t port = 0;
-    IpAddr addr;
   };
+  static Key load_key(const Slot& s);
+  void store_key(Slot& s, const Key& k, uint64_t word, NeighborState state);
+  uint64_t home(const Key& k) const { return hash_words(key_, k.hi ^ k.tag << 32, k.lo) & mask_; }
+
   unsigned capacity_;
   unsigned mask_;  // of the index
   HashKey key_;
   std::unique_ptr<Slot[]> slot_;
-  std::unique_ptr<std::atomic<uint32_t>[]> index_;  // open addressing; slot + 1, 0: never used, kNone: erased
-  std::vector<uint32_t> free_;                      // oldest first: a slot rests before it is used again
+  std::unique_ptr<std::atomic<uint32_t>[]> index_;  // open addressing, at most half full; slot + 1, 0: empty
+  std::vector<uint32_t> free_;                      // a ring, oldest first: a slot rests before it is used again
   size_t free_head_ = 0;
   std::atomic<unsigned> size_{0};
 };
