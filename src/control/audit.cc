@@ -1,0 +1,88 @@
+#include "control/audit.h"
+
+#include <time.h>
+
+namespace sluice::control {
+
+namespace {
+
+void add(AuditRow& row, PortTotals* totals, const PortAccount& a) {
+  row.received += a.rx_packets.get();
+  row.created += a.created.get();
+  row.forwarded += a.forwarded.get();
+  row.consumed += a.consumed.get();
+  for (unsigned r = 0; r < kDropReasons; r++) {
+    row.drops[r] += a.drops[r].get();
+    row.dropped += a.drops[r].get();
+  }
+  if (totals) {
+    totals->rx_packets += a.rx_packets.get();
+    totals->rx_bytes += a.rx_bytes.get();
+    totals->tx_packets += a.tx_packets.get();
+    totals->tx_bytes += a.tx_bytes.get();
+  }
+}
+
+void add(Audit& out, const Account& a, size_t ports) {
+  for (size_t p = 0; p < ports; p++) add(out.rows[p], &out.totals[p], a.port[p]);
+  add(out.rows[ports], nullptr, a.box);
+}
+
+void judge(Audit& a) {
+  const int64_t open = a.sum.open();
+  const bool books = open == static_cast<int64_t>(a.queued) && a.sum.forwarded == a.transmitted;
+  const bool pool = a.pool_in_use == a.pool_held + a.queued;
+  a.closed = books && pool;
+  if (a.closed) {
+    a.verdict = "closed: every packet is accounted for";
+    if (a.queued) a.verdict += ", " + std::to_string(a.queued) + " still under way";
+  } else if (!books) {
+    a.verdict = "NOT closed: " + std::to_string(open) + " packets are neither transmitted, consumed nor dropped, and " +
+                std::to_string(a.queued) + " are in queues; forwarded " + std::to_string(a.sum.forwarded) +
+                ", transmitted " + std::to_string(a.transmitted);
+  } else {
+    a.verdict = "NOT closed: the pool has " + std::to_string(a.pool_in_use) + " packets in use, ports hold " +
+                std::to_string(a.pool_held) + " and queues " + std::to_string(a.queued);
+  }
+}
+
+Audit read_once(engine::Box& box) {
+  Audit out;
+  const auto& ports = box.ports();
+  out.rows.resize(ports.size() + 1);
+  out.totals.resize(ports.size());
+  for (size_t p = 0; p < ports.size(); p++) out.rows[p].name = ports[p]->info().name;
+  out.rows.back().name = "box";
+  for (unsigned w = 0; w < box.workers(); w++) add(out, box.worker_account(w), ports.size());
+  add(out, box.stack_account(), ports.size());
+  for (const AuditRow& r : out.rows) {
+    out.sum.received += r.received;
+    out.sum.created += r.created;
+    out.sum.forwarded += r.forwarded;
+    out.sum.consumed += r.consumed;
+    out.sum.dropped += r.dropped;
+    for (unsigned i = 0; i < kDropReasons; i++) out.sum.drops[i] += r.drops[i];
+  }
+  out.sum.name = "all";
+  for (const PortTotals& t : out.totals) out.transmitted += t.tx_packets;
+  out.queued = box.queued();
+  for (const auto& p : ports) out.pool_held += p->stats().held;
+  out.pool_size = box.pool().size();
+  out.pool_in_use = box.pool().in_use();
+  judge(out);
+  return out;
+}
+
+}  // namespace
+
+Audit audit(engine::Box& box, unsigned attempts) {
+  Audit a = read_once(box);
+  for (unsigned i = 1; i < attempts && !a.closed && box.running(); i++) {
+    timespec ts{0, 2'000'000};
+    nanosleep(&ts, nullptr);
+    a = read_once(box);
+  }
+  return a;
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,52 @@
+#include "control/commands.h"
+
+#include <chrono>
+
+namespace sluice::control {
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> table = {
+      {"version", "version of sluice, of the protocol and of DPDK", run_version},
+      {"methods", "the methods of this socket", run_methods},
+      {"status", "name, uptime, ports, workers, packet pool, flows, warnings", run_status},
+      {"ports", "each port: driver, addresses, link, rates, counters", run_ports},
+      {"lcores", "each lcore: engines, load, sleeps, wake-up latency", run_lcores},
+      {"routes", "routing table, or the route of one address (to)", run_routes},
+      {"neighbors", "next hops' MAC addresses and their states", run_neighbors},
+      {"rules", "filter rules in order, with what they matched", run_rules},
+      {"flows", "flows (src, dst, proto, port, limit)", run_flows},
+      {"drops", "packets not sent, by reason and port", run_drops},
+      {"audit", "proof that every packet is accounted for", run_audit},
+      {"events", "what happened to ports and lcores (since)", run_events},
+      {"config.get", "the running configuration", run_config_get},
+      {"config.check", "checks a configuration (text) as it would be applied", run_config_check},
+      {"config.apply", "replaces the running configuration (text) without losing a packet", run_config_apply},
+      {"stop", "drains and ends sluiced", run_stop},
+  };
+  return table;
+}
+
+void Context::log_event(const port::Event& e) {
+  events.push_back({++event_count, unix_now(), e});
+  if (events.size() > 1000) events.pop_front();
+}
+
+uint16_t port_named(const Context& c, const Params& p, const char* field, const std::string& name) {
+  const auto& ports = c.box.ports();
+  std::string list;
+  for (size_t i = 0; i < ports.size(); i++) {
+    if (ports[i]->info().name == name) return static_cast<uint16_t>(i);
+    list += (list.empty() ? "" : ", ") + ports[i]->info().name;
+  }
+  p.invalid(field, "there is no port '" + name.substr(0, 64) + "'; ports are " + list);
+}
+
+std::string port_name(const Context& c, uint16_t index) {
+  return index < c.box.ports().size() ? c.box.ports()[index]->info().name : "-";
+}
+
+double unix_now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,81 @@
+#include "control/running.h"
+
+#include <chrono>
+#include <fstream>
+#include <sstream>
+
+#include "control/snapshot_build.h"
+
+namespace sluice::control {
+
+Result<std::string> read_text(const std::string& path) {
+  std::ifstream f(path, std::ios::binary);
+  if (!f) return Error{"cannot read " + path + ": " + std::strerror(errno)};
+  std::ostringstream s;
+  s << f.rdbuf();
+  if (f.bad()) return Error{"cannot read " + path + ": " + std::strerror(errno)};
+  return s.str();
+}
+
+Running::Prepared Running::prepare(const std::string& text, const std::string& file_name) const {
+  Prepared p;
+  config::Loaded loaded = config::load_text(text, file_name, set_);
+  p.result.mistakes = std::move(loaded.mistakes);
+  if (!p.result.mistakes.empty()) {
+    p.result.summary = "refused: " + std::to_string(p.result.mistakes.size()) + " mistakes in " + file_name;
+    return p;
+  }
+  for (const std::string& what : config::needs_restart(model_, loaded.model))
+    p.result.mistakes.push_back({file_name, 0, 0, what, "cannot change while running: restart sluiced for it"});
+  if (!p.result.mistakes.empty()) {
+    p.result.summary = "refused: the change needs a restart";
+    return p;
+  }
+  auto previous = box_.snapshot();
+  auto built = build_snapshot(loaded.model, port_facts(box_), previous.get(), box_.workers());
+  if (!built) {
+    p.result.mistakes.push_back({file_name, 0, 0, "", built.error()});
+    p.result.summary = "refused: " + built.error();
+    return p;
+  }
+  p.snapshot = *built;
+  p.model = std::move(loaded.model);
+  std::string changed;
+  auto note = [&](bool differs, const char* what) {
+    if (differs) changed += (changed.empty() ? "" : ", ") + std::string(what);
+  };
+  note(previous->routes != p.snapshot->routes, "routes");
+  note(previous->filter.rules != p.snapshot->filter.rules, "filter");
+  note(previous->interfaces != p.snapshot->interfaces, "addresses and neighbours");
+  p.result.summary = changed.empty() ? "no table differs" : "new: " + changed;
+  p.result.ok = true;
+  return p;
+}
+
+ApplyResult Running::check(const std::string& text, const std::string& file_name) const {
+  return prepare(text, file_name).result;
+}
+
+ApplyResult Running::apply(const std::string& text, const std::string& file_name) {
+  auto t0 = std::chrono::steady_clock::now();
+  Prepared p = prepare(text, file_name);
+  if (p.result.ok) {
+    box_.publish(p.snapshot);
+    model_ = std::move(p.model);
+    text_ = text;
+    p.result.snapshot = p.snapshot->id;
+  }
+  p.result.milliseconds = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - t0).count();
+  return p.result;
+}
+
+ApplyResult Running::reload() {
+  auto text = read_text(file_);
+  if (text) return apply(*text, file_);
+  ApplyResult r;
+  r.mistakes.push_back({file_, 0, 0, "", text.error()});
+  r.summary = "refused: " + text.error();
+  return r;
+}
+
+}  // namespace sluice::control

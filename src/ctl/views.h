@@ -1,0 +1,13 @@
+// How each answer looks to a person.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace sluice::ctl {
+
+std::string view(const std::string& method, const nlohmann::json& result);
+// The words for a completion script of "bash", "zsh" or "fish"; empty: no such shell.
+std::string completion(const std::string& shell);
+
+}  // namespace sluice::ctl
