@@ -32,7 +32,7 @@ DropReason parse_slow(rte_mbuf* m, const Interface& ifc, Meta& meta);
 // left alone. Cuts the frame behind the IP packet, so that padding is never forwarded, and takes
 // priority tags (VLAN id 0) out of it. A tagged frame comes back fine, with kMetaVlan.
 // A first fragment whose transport header is not whole has kMetaL4Short, later fragments never.
-inline DropReason parse(rte_mbuf* m, const Interface& ifc, Meta& meta) {
+[[gnu::always_inline]] inline DropReason parse(rte_mbuf* m, const Interface& ifc, Meta& meta) {
   constexpr unsigned kL3 = sizeof(wire::EthHdr), kL4 = kL3 + sizeof(wire::Ip4Hdr);
   const unsigned frame = m->data_len;
   if (std::endian::native != std::endian::little || unlikely(frame < kL4 + sizeof(wire::UdpHdr)))
@@ -41,22 +41,21 @@ inline DropReason parse(rte_mbuf* m, const Interface& ifc, Meta& meta) {
   // Three words hold all that matters: EtherType to IPv4 id, fragment field to source, rest to source port.
   const uint8_t* p = rte_pktmbuf_mtod(m, const uint8_t*);
   const uint64_t w12 = wire::load64(p + 12), w20 = wire::load64(p + 20), w28 = wire::load64(p + 28);
-  const uint64_t low48 = (uint64_t{1} << 48) - 1;
-  const unsigned ip_length = byte_swapped(static_cast<uint16_t>(w12 >> 32));
+  const uint64_t differs = (wire::at<wire::EthHdr>(p)->dst.word() ^ ifc.mac.word()) |  // to our MAC
+                           ((w12 & 0xffffff) ^ 0x450008) |                            // IPv4, 20 bytes of header
+                           (w20 & 0xff3f);                                            // offset 0, no more fragments
+  const unsigned ip_length = byte_swapped(wire::load16(p + 16));
   const uint8_t proto = static_cast<uint8_t>(w20 >> 24);
   const unsigned l4_min = proto == wire::kProtoTcp ? sizeof(wire::TcpHdr) : sizeof(wire::UdpHdr);
+  if (unlikely(differs != 0 || (proto != wire::kProtoTcp && proto != wire::kProtoUdp) ||
+               ip_length < sizeof(wire::Ip4Hdr) + l4_min || kL3 + ip_length > frame ||
+               frame > kL3 + unsigned{ifc.mtu}))
+    return parse_slow(m, ifc, meta);
 
-  uint64_t sum = (w12 >> 16) + (w28 & low48);
+  uint64_t sum = (w12 >> 16) + (w28 << 16 >> 16);
   sum += w20;
   sum += sum < w20;
-
-  const uint64_t differs = ((wire::load64(p) & low48) ^ ifc.mac.word()) |  // to our MAC
-                           ((w12 & 0xffffff) ^ 0x450008) |                // IPv4, 20 bytes of header
-                           (w20 & 0xff3f);                                // offset 0, no more fragments
-  const bool fine = (differs == 0) & ((proto == wire::kProtoTcp) | (proto == wire::kProtoUdp)) &
-                    (ip_length >= sizeof(wire::Ip4Hdr) + l4_min) & (kL3 + ip_length <= frame) &
-                    (frame <= kL3 + unsigned{ifc.mtu}) & (wire::fold16(sum) == 0xffff);
-  if (unlikely(!fine)) return parse_slow(m, ifc, meta);
+  if (unlikely(!wire::folds_to_ones(sum))) return parse_slow(m, ifc, meta);
 
   meta.flags = kMetaPortsValid;
   meta.family = 4;

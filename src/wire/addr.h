@@ -20,9 +20,12 @@ struct Mac {
   bool broadcast() const { return *this == Mac{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}; }
   bool zero() const { return *this == Mac{}; }
   uint64_t word() const {  // low 48 bits, in memory order
-    uint64_t w = 0;
-    std::memcpy(&w, b.data(), 6);
-    return w;
+    // Two loads: a copy through a zeroed word would stall on its own store.
+    uint32_t lo;
+    uint16_t hi;
+    std::memcpy(&lo, b.data(), 4);
+    std::memcpy(&hi, b.data() + 4, 2);
+    return lo | uint64_t{hi} << 32;
   }
   static Mac from_word(uint64_t w) {
     Mac m;

@@ -2,6 +2,7 @@
 // memory, so that no byte swaps are needed; fold() gives what is stored in the header, as raw bytes.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -33,6 +34,14 @@ inline uint16_t fold16(uint64_t s) {
   s = (s & 0xffff) + (s >> 16);
   s = (s & 0xffff) + (s >> 16);
   return static_cast<uint16_t>(s);
+}
+
+// fold16(sum) == 0xffff, in fewer steps: for a sum that is not zero.
+inline bool folds_to_ones(uint64_t sum) {
+  sum += std::rotr(sum, 32);
+  uint32_t high = static_cast<uint32_t>(sum >> 32);
+  high += std::rotr(high, 16);
+  return high >= 0xffff0000;
 }
 
 inline be16 finish(uint64_t sum) { return be16::from_raw(static_cast<uint16_t>(~fold16(sum))); }
