@@ -36,6 +36,11 @@ struct BoxOptions {
   bool huge_pages = true;
   bool virtual_time = false;             // replay: no threads, the caller turns the box
   uint64_t seed = 0;                     // 0: secrets from getrandom
+  // How ports and the exception path's TAP interfaces are opened; empty: by port::open and port::open_tap.
+  // For tests, which bring their own.
+  std::function<Result<std::unique_ptr<port::Port>>(const port::Options&, PacketPool&)> open_port;
+  std::function<Result<std::unique_ptr<port::Port>>(const std::string& name, const Mac&, uint16_t mtu, PacketPool&)>
+      open_tap;
 };
 
 struct LcoreView {
@@ -44,7 +49,7 @@ struct LcoreView {
   uint64_t turns, busy_turns, sleeps, wakeups;
   uint64_t packets;
   double busy_share;                     // of the last second, by TSC
-  int64_t wake_p50_ns, wake_p99_ns;      // from the frame's arrival at the descriptor to the first turn; -1: none yet
+  int64_t wake_p50_ns, wake_p99_ns;      // from the event at the descriptor to the first turn (idle.h); -1: none yet
   int64_t last_turn_age_ns;
   uint64_t tid;
 };
@@ -55,11 +60,13 @@ class Box {
   static Result<std::unique_ptr<Box>> create(const BoxOptions& o);
   ~Box();
 
-  // The first snapshot must be there before start().
-  void publish(std::shared_ptr<const path::Snapshot> s);   // returns when no engine uses the old one
+  // The first snapshot must be there before start(). Returns when no engine uses the old one; where an lcore
+  // does not turn for a second, the old one is kept until maintain() finds that it has. No packet is lost.
+  void publish(std::shared_ptr<const path::Snapshot> s);
   std::shared_ptr<const path::Snapshot> snapshot() const;
 
-  Status start();           // starts ports and lcore threads
+  // Starts ports and lcore threads. A box starts once; after stop() its books can still be read.
+  Status start();
   void stop();              // drains for at most 200 ms, stops lcores, then ports; all mbufs back in the pool
   bool running() const;
 
@@ -71,7 +78,8 @@ class Box {
   std::vector<port::Event> maintain();
 
   // Runs `f` on the lcore of worker `w` between two turns and waits for it (control-plane reads of
-  // single-threaded state). With virtual_time: at once. false: the lcore did not answer within a second.
+  // single-threaded state). With virtual_time, or when stopped: at once. false: the lcore did not answer within
+  // a second.
   bool run_on_worker(unsigned w, const std::function<void(path::Pipeline&)>& f);
 
   unsigned workers() const;
@@ -81,7 +89,7 @@ class Box {
   PacketPool& pool();
   NeighborTable& neighbors();
   std::vector<LcoreView> lcores() const;
-  unsigned queued() const;       // mbufs in hand-off, stack and return rings now, and held by the stack engine
+  unsigned queued() const;       // mbufs in rings between engines now, and held by the stack engine
   stack::HostStack::Stats stack_stats() const;
 
  private:

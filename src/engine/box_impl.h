@@ -1,0 +1,64 @@
+// The parts of a box, in the order in which they depend on each other: what stands below is destroyed first.
+#pragma once
+
+#include <deque>
+
+#include "engine/box.h"
+#include "engine/lcore.h"
+#include "engine/stack_engine.h"
+#include "engine/wiring.h"
+#include "engine/worker.h"
+
+namespace sluice::engine {
+
+struct Box::Impl {
+  BoxOptions options;
+  std::unique_ptr<PacketPool> pool;
+  std::unique_ptr<NeighborTable> neighbors;
+  std::vector<std::unique_ptr<port::Port>> ports;
+  std::vector<std::unique_ptr<port::Port>> taps;  // by port; null: none wanted
+  std::unique_ptr<Qsbr> qsbr;
+  std::vector<std::unique_ptr<Lcore>> lcores;     // a worker each, then the stack's if it has its own
+  std::unique_ptr<Wiring> wiring;
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::unique_ptr<StackEngine> stack;
+
+  std::shared_ptr<const path::Snapshot> snapshot;
+  struct Retired {
+    Qsbr::Token token;
+    std::shared_ptr<const path::Snapshot> snapshot;
+  };
+  std::deque<Retired> retired;  // could not be proven unused in time
+  enum class State : uint8_t { made, running, stopped } state = State::made;
+  std::vector<port::Event> events;                // for the next maintain()
+  std::string tap_error;                          // why start() must fail
+  struct Watch {
+    bool stalled = false;
+    Instant tested{};                             // when the wake-up latency was last tested
+  };
+  std::vector<Watch> watch;                       // by lcore
+
+  Lcore& stack_lcore() const { return *lcores[stack_index]; }
+  size_t stack_index = 0;
+  bool threads() const { return state == State::running && !options.virtual_time; }
+
+  // create
+  Status open_ports();
+  Status make_engines();
+  void warn_about_far_memory();
+  // running
+  Status start_ports();
+  Status start_lcores();
+  void drain();
+  void empty_rings();
+  void stop_all();
+  void sync_taps(const path::Snapshot& s);
+  void wake_all();
+  // Returns when every lcore has ended the turn it was in, and the sleep after it; false: one did not in time.
+  bool all_turned(Duration at_most);
+  void watch_lcores();
+  void upkeep_ports();
+  void release_retired();
+};
+
+}  // namespace sluice::engine

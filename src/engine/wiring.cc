@@ -1,0 +1,65 @@
+#include "engine/wiring.h"
+
+#include <algorithm>
+
+namespace sluice::engine {
+
+Wiring::Wiring(const std::vector<std::unique_ptr<port::Port>>& p, const std::vector<Bell*>& worker_bells,
+               Bell& stack_bell, unsigned ring_size)
+    : ports(p) {
+  const auto ring = [&](Handoff::Writers writers, Bell* reader) {
+    return std::make_unique<Handoff>(ring_size, writers, reader);
+  };
+  for (Bell* bell : worker_bells) {
+    to_stack.push_back(ring(Handoff::Writers::one, &stack_bell));
+    to_worker.push_back(ring(Handoff::Writers::one, bell));
+    steer.push_back(ring(Handoff::Writers::many, bell));
+  }
+  transmit.resize(ports.size());
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const unsigned queues = ports[i]->info().tx_queues;
+    for (unsigned q = 0; queues < workers() && q < queues; ++q)
+      transmit[i].push_back(ring(Handoff::Writers::many, worker_bells[q]));
+  }
+}
+
+std::vector<Wiring::PortQueue> Wiring::receive_queues(unsigned worker) const {
+  std::vector<PortQueue> mine;
+  for (uint16_t i = 0; i < ports.size(); ++i)
+    for (unsigned q = worker; q < ports[i]->info().rx_queues; q += workers())
+      mine.push_back({i, static_cast<uint16_t>(q)});
+  return mine;
+}
+
+Wiring::Egress Wiring::egress(unsigned worker, uint16_t port) const {
+  const auto& rings = transmit[port];
+  if (rings.empty()) return {static_cast<uint16_t>(worker), nullptr};
+  const unsigned queue = worker % static_cast<unsigned>(rings.size());
+  return {static_cast<uint16_t>(queue), queue == worker ? nullptr : rings[queue].get()};
+}
+
+bool Wiring::symmetric() const {
+  return std::all_of(ports.begin(), ports.end(), [&](const auto& p) {
+    return p->info().symmetric_rss && p->info().rx_queues == workers();
+  });
+}
+
+std::vector<Handoff*> Wiring::rings() const {
+  std::vector<Handoff*> all;
+  for (const auto* group : {&to_stack, &to_worker, &steer})
+    for (const auto& r : *group) all.push_back(r.get());
+  for (const auto& group : transmit)
+    for (const auto& r : group) all.push_back(r.get());
+  return all;
+}
+
+unsigned Wiring::queued() const {
+  unsigned n = 0;
+  for (const auto* group : {&to_stack, &to_worker, &steer})
+    for (const auto& r : *group) n += r->count();
+  for (const auto& group : transmit)
+    for (const auto& r : group) n += r->count();
+  return n;
+}
+
+}  // namespace sluice::engine

@@ -1,0 +1,49 @@
+// How the engines of a box hang together: which worker owns which queue, and the rings between them. Made
+// once by Box::create, constant afterwards.
+//
+// Queue q of every port belongs to worker q % workers, for receiving and for transmitting. A worker beyond
+// the number of a port's transmit queues hands its packets for that port to an owner's ring.
+//
+//   worker ──to_stack──► stack ──to_worker──► worker      one ring each per worker, one writer
+//   worker ──steer──► worker                              one ring per receiver, many writers
+//   worker ──transmit──► owner of a transmit queue        one ring per (port, queue) that is short of queues
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/handoff.h"
+#include "path/snapshot.h"
+#include "port/port.h"
+
+namespace sluice::engine {
+
+struct Wiring {
+  struct PortQueue {
+    uint16_t port, queue;
+  };
+  // How one worker reaches one port.
+  struct Egress {
+    uint16_t queue = 0;
+    Handoff* owner = nullptr;  // null: the queue is the worker's own
+  };
+
+  Wiring(const std::vector<std::unique_ptr<port::Port>>& ports, const std::vector<Bell*>& worker_bells,
+         Bell& stack_bell, unsigned ring_size);
+
+  unsigned workers() const { return static_cast<unsigned>(steer.size()); }
+  std::vector<PortQueue> receive_queues(unsigned worker) const;
+  Egress egress(unsigned worker, uint16_t port) const;
+  bool symmetric() const;  // every port's hardware brings both directions of a flow to the same worker
+
+  unsigned queued() const;
+  // All rings, for whoever empties them when nothing runs any more.
+  std::vector<Handoff*> rings() const;
+
+  const std::vector<std::unique_ptr<port::Port>>& ports;
+  std::vector<std::unique_ptr<Handoff>> to_stack, to_worker, steer;
+  std::vector<std::vector<std::unique_ptr<Handoff>>> transmit;  // [port][queue]; empty: queues for all workers
+  std::atomic<const path::Snapshot*> snapshot{nullptr};         // loaded once per poll
+};
+
+}  // namespace sluice::engine

@@ -1,0 +1,172 @@
+#include "engine/worker.h"
+
+#include <algorithm>
+
+namespace sluice::engine {
+
+Worker::Worker(unsigned id, Wiring& wiring, const path::PipelineConfig& c, NeighborTable& neighbors,
+               rte_mempool* pool)
+    : id_(id), wiring_(wiring), pipeline_(c, neighbors, account_, pool), rx_(wiring.receive_queues(id)), upkeep_(rx_) {
+  for (uint16_t i = 0; i < wiring.ports.size(); ++i) {
+    const Wiring::Egress e = wiring.egress(id, i);
+    egress_.push_back(e);
+    if (e.owner) continue;
+    if (!wiring.transmit[i].empty()) proxies_.push_back({i, wiring.transmit[i][e.queue].get()});
+    const auto same = [&](const Wiring::PortQueue& q) { return q.port == i && q.queue == e.queue; };
+    if (std::none_of(rx_.begin(), rx_.end(), same)) upkeep_.push_back({i, e.queue});
+  }
+}
+
+unsigned Worker::poll(Instant now, unsigned quota) {
+  const path::Snapshot* s = wiring_.snapshot.load(std::memory_order_acquire);
+  if (!s) return 0;
+  now_ = now;
+  unsigned handled = take_from_rings(*s, now);
+  if (receiving_.load(std::memory_order_relaxed)) handled += take_from_ports(*s, now, quota);
+  transmit_all();
+  for (const auto& q : upkeep_) wiring_.ports[q.port]->turn(q.queue, now);
+  sweep(now);
+  return handled;
+}
+
+unsigned Worker::take_from_rings(const path::Snapshot& s, Instant now) {
+  rte_mbuf* pkts[kMaxBurst];
+  unsigned handled = 0;
+  for (Handoff* ring : {wiring_.to_worker[id_].get(), wiring_.steer[id_].get()}) {
+    const unsigned n = ring->receive(pkts, kMaxBurst);
+    if (n) pipeline_.from_ring(s, now, pkts, n, *this);
+    handled += n;
+  }
+  for (const Proxy& p : proxies_) {
+    const unsigned n = p.ring->receive(pkts, kMaxBurst);
+    for (unsigned i = 0; i < n; ++i) transmit(p.port, pkts[i]);
+    handled += n;
+  }
+  return handled;
+}
+
+unsigned Worker::take_from_ports(const path::Snapshot& s, Instant now, unsigned quota) {
+  rte_mbuf* pkts[kMaxBurst];
+  unsigned handled = 0;
+  for (size_t i = 0; i < rx_.size() && handled < quota; ++i) {
+    const Wiring::PortQueue q = rx_[next_rx_];
+    next_rx_ = next_rx_ + 1 == rx_.size() ? 0 : next_rx_ + 1;
+    const unsigned n = wiring_.ports[q.port]->rx_burst(q.queue, now, pkts, kMaxBurst);
+    if (n) pipeline_.receive(s, now, q.port, pkts, n, *this);
+    handled += n;
+  }
+  return handled;
+}
+
+// ---- the ways out
+
+void Worker::transmit_all() {
+  while (dirty) flush_tx(static_cast<uint16_t>(__builtin_ctzll(dirty)));
+  if (stack.n) flush_stack();
+  for (unsigned w = 0; w < wiring_.workers(); ++w)
+    if (worker[w].n) flush_worker(w);
+}
+
+void Worker::flush_tx(uint16_t port) {
+  Queue& q = tx[port];
+  const unsigned n = q.n;
+  q.n = 0;
+  dirty &= ~(uint64_t{1} << port);
+  if (port >= egress_.size()) return drop(q.pkt, n, DropReason::port_down);
+  const Wiring::Egress e = egress_[port];
+  if (e.owner) {
+    const unsigned sent = e.owner->send(q.pkt, n);
+    return drop(q.pkt + sent, n - sent, DropReason::tx_ring_full);
+  }
+  port::Port& p = *wiring_.ports[port];
+  Sizes sizes;
+  for (unsigned i = 0; i < n; ++i) sizes.add(q.pkt[i]);
+  const unsigned sent = try_transmit(p, e.queue, q.pkt, n);
+  count_sent(port, sizes, sent);
+  drop(q.pkt + sent, n - sent, p.link_up() ? DropReason::tx_full : DropReason::port_down);
+}
+
+void Worker::count_sent(uint16_t port, const Sizes& s, unsigned sent) {
+  uint64_t bytes = 0;
+  for (unsigned i = 0, run; i < sent; i += run) {
+    for (run = 0; i + run < sent && s.port[i + run] == s.port[i]; ++run) bytes += s.length[i + run];
+    account_.row(s.port[i]).forwarded.add(run);
+  }
+  account_.port[port].tx_packets.add(sent);
+  account_.port[port].tx_bytes.add(bytes);
+}
+
+unsigned Worker::try_transmit(port::Port& p, uint16_t queue, rte_mbuf** pkts, unsigned n) {
+  unsigned sent = p.tx_burst(queue, now_, pkts, n);
+  for (unsigned tries = 1; sent < n && tries < kTries && p.link_up(); ++tries) {
+    p.turn(queue, now_);
+    sent += p.tx_burst(queue, now_, pkts + sent, n - sent);
+  }
+  return sent;
+}
+
+void Worker::flush_stack() {
+  const unsigned n = stack.n;
+  stack.n = 0;
+  const unsigned sent = wiring_.to_stack[id_]->send(stack.pkt, n);
+  drop(stack.pkt + sent, n - sent, DropReason::stack_ring_full);
+}
+
+void Worker::flush_worker(unsigned w) {
+  Queue& q = worker[w];
+  const unsigned n = q.n;
+  q.n = 0;
+  const unsigned sent = w < wiring_.workers() ? wiring_.steer[w]->send(q.pkt, n) : 0;
+  drop(q.pkt + sent, n - sent, DropReason::handoff_full);
+}
+
+void Worker::drop(rte_mbuf** pkts, unsigned n, DropReason r) {
+  if (!n) return;
+  for (unsigned i = 0; i < n; ++i) account_.row(pkts[i]->port).drop(r);
+  rte_pktmbuf_free_bulk(pkts, n);
+}
+
+// ---- upkeep
+
+// What is due by time is visited in bounded steps; what one step leaves stays due.
+void Worker::sweep(Instant now) {
+  if (!pipeline_.flows() || swept_ > now) {
+    swept_ = now;
+    return;
+  }
+  const Duration gone = std::min(now - swept_, kSweepPeriod);
+  if (gone < kSweepTick) return;
+  const auto period = static_cast<uint64_t>(kSweepPeriod.ns);
+  const uint64_t capacity = pipeline_.flow_capacity();
+  const uint64_t slots = std::min<uint64_t>(static_cast<uint64_t>(gone.ns) * capacity / period, kSweepStep);
+  if (!slots) return;
+  pipeline_.sweep(now, static_cast<unsigned>(slots));
+  swept_ = now - (gone - Duration::nanos(static_cast<int64_t>(slots * period / capacity)));
+}
+
+Instant Worker::next_deadline() const {
+  Instant first = pipeline_.flows() ? swept_ + kSweepEvery : Instant::never();
+  for (const auto& q : rx_) first = std::min(first, wiring_.ports[q.port]->next_event());
+  return first;
+}
+
+bool Worker::arm(WaitSet& set) {
+  if (!wiring_.to_worker[id_]->empty() || !wiring_.steer[id_]->empty()) return false;
+  for (const Proxy& p : proxies_)
+    if (!p.ring->empty()) return false;
+  if (!receiving_.load(std::memory_order_relaxed)) return true;
+  for (const auto& q : rx_) {
+    port::Port& p = *wiring_.ports[q.port];
+    ++armed_;
+    if (!p.arm(q.queue)) return false;
+    set.add(p.wait_fd(q.queue));
+  }
+  return true;
+}
+
+void Worker::disarm() {
+  for (size_t i = 0; i < armed_; ++i) wiring_.ports[rx_[i].port]->disarm(rx_[i].queue);
+  armed_ = 0;
+}
+
+}  // namespace sluice::engine
