@@ -42,6 +42,7 @@ struct Options {
   std::string name;
   uint16_t index = 0;
   Driver driver = Driver::automatic;
+  std::string reason;         // why this driver; filled in by open() where it is automatic
   std::string device;         // netdev, PCI address, vdev string "net_null0,…", file
   unsigned queues = 1;
   std::optional<uint16_t> mtu;
@@ -57,6 +58,7 @@ struct Options {
   unsigned rx_descriptors = 1024, tx_descriptors = 1024;
   // pcap
   std::string pcap_out;       // pcapng; empty: what is sent is dropped after counting
+  bool pcap_live = false;     // the box runs on the machine's clock: the capture starts with the first rx_burst
   // generator
   GeneratorOptions generator;
   // wrappers

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/drop_reason.h"
 #include "base/instant.h"
 #include "base/limits.h"
 #include "base/result.h"
@@ -46,6 +47,7 @@ struct Stats {  // since the port was opened
   uint64_t kernel_passed = 0;  // frames that `kernel:` left to the kernel
   uint64_t tx_errors = 0;   // accepted by tx_burst, then refused below (also counted in tx_packets)
   uint64_t rx_rejected = 0; // received, but not an mbuf the path can take (snapped, chained, too long): freed here
+  std::vector<std::pair<DropReason, uint64_t>> rejected;  // rx_rejected, by reason
   unsigned held = 0;        // mbufs in the port's rings now: fill, receive, transmit, completion
   std::vector<std::pair<std::string, uint64_t>> extended;
 };
