@@ -22,9 +22,6 @@
 
 namespace sluice::path {
 
-// Headers of an IPv6 packet that are searched for the upper layer; behind more the packet counts as hidden.
-inline constexpr unsigned kMaxIp6Chain = 16;
-
 DropReason parse_slow(rte_mbuf* m, const Interface& ifc, Meta& meta);
 
 // DropReason::count_: the frame is fine. `m` is one segment, received on m->port, which `ifc` describes.
