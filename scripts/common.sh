@@ -29,14 +29,15 @@ install_packages() {
   rm -f /tmp/sluice-apt.$$
 }
 
-# build_tree DIR [meson options]: configures once, builds what changed. Prefers ccache where it is there.
+# build_tree DIR "TARGETS" [meson options]: configures once, builds what changed of the targets (empty: all).
 build_tree() {
-  local dir=$1; shift
+  local dir=$1 targets=$2; shift 2
   if [ ! -f "$dir/build.ninja" ]; then
     say "configuring $dir"
-    meson setup "$dir" "$root" "$@" >"$dir.log" 2>&1 || { tail -20 "$dir.log" >&2; rm -f "$dir.log"; die "meson setup failed"; }
-    rm -f "$dir.log"
+    mkdir -p "$dir"
+    meson setup "$dir" "$root" "$@" >"$dir/setup.log" 2>&1 || { tail -20 "$dir/setup.log" >&2; die "meson setup failed"; }
   fi
   say "building $dir"
-  ninja -C "$dir" >"$dir/build.log" 2>&1 || { grep -E 'error|FAILED' "$dir/build.log" | head -20 >&2; die "the build failed: $dir/build.log"; }
+  ninja -C "$dir" $targets >"$dir/build.log" 2>&1 ||
+    { grep -E -A5 'error|FAILED' "$dir/build.log" | head -40 >&2; die "the build failed: see $dir/build.log"; }
 }
