@@ -10,6 +10,7 @@
 #include <climits>
 #include <cstring>
 
+#include "port/eal.h"
 #ifdef SLUICE_AF_XDP
 #include "port/af_xdp.h"
 #endif
@@ -20,14 +21,6 @@ namespace {
 
 bool ends_with(const std::string& s, std::string_view end) {
   return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0;
-}
-
-// [domain:]bus:device.function, in hexadecimal.
-bool looks_like_pci(const std::string& s) {
-  unsigned domain, bus, device, function;
-  char rest;
-  return std::sscanf(s.c_str(), "%4x:%2x:%2x.%1x%c", &domain, &bus, &device, &function, &rest) == 4 ||
-         std::sscanf(s.c_str(), "%2x:%2x.%1x%c", &bus, &device, &function, &rest) == 3;
 }
 
 std::string bound_driver(const std::string& pci) {
@@ -76,7 +69,7 @@ Choice choose_driver(const std::string& device) {
   if (device.empty()) return {Driver::automatic, "no device is given: name an interface, a PCI address or a capture"};
   if (device.rfind("net_", 0) == 0 || device.rfind("eth_", 0) == 0)
     return {Driver::dpdk, device + " is a DPDK virtual device"};
-  if (looks_like_pci(device)) return choose_pci(device);
+  if (is_pci_address(device)) return choose_pci(device);
   if (ends_with(device, ".pcap") || ends_with(device, ".pcapng")) return {Driver::pcap, device + " is a capture"};
   if (device.size() < IFNAMSIZ && if_nametoindex(device.c_str()) != 0)
     return {Driver::af_xdp, device + " is a network interface with a kernel driver"};

@@ -1,0 +1,29 @@
+// Configures an ethdev for sluice: what it can do is asked first, and what it cannot is a sentence.
+#pragma once
+
+#include <rte_ethdev.h>
+
+#include "packet/pool.h"
+#include "port/options.h"
+
+namespace sluice::port {
+
+struct DpdkSetup {
+  uint16_t id = RTE_MAX_ETHPORTS;
+  rte_eth_dev_info device{};
+  bool probed = false;            // by us: removed again when the port goes
+  bool symmetric_rss = false;
+  bool tx_checksum = false, tx_segments = false, rx_interrupts = false;
+  uint16_t mtu = 1500;
+  Mac mac;
+};
+
+// Finds the device, or plugs it in.
+Result<DpdkSetup> dpdk_probe(const Options& o);
+// Configures it and its queues; it is not started.
+Status dpdk_configure(DpdkSetup& s, const Options& o, PacketPool& pool);
+void dpdk_close(DpdkSetup& s);
+
+bool dpdk_is_real(const DpdkSetup& s);  // on a bus that does DMA
+
+}  // namespace sluice::port
