@@ -1,0 +1,27 @@
+// ICMP and ICMPv6 to the box: echo (RFC 792, RFC 1122 3.2.2.6, RFC 4443 4.2), packet too big for its own
+// path MTUs (RFC 8201), neighbour discovery. Other messages are counted and let go (RFC 1122 3.2.2,
+// RFC 4443 2.4 (b)).
+#pragma once
+
+#include "stack/datagram.h"
+#include "stack/nd.h"
+#include "stack/send.h"
+
+namespace sluice::stack {
+
+class Icmp {
+ public:
+  Icmp(Sender& s, Neighbors& n) : sender_(s), nd_(n) {}
+  void receive(Turn& t, Datagram& d);
+
+ private:
+  void receive4(Turn& t, Datagram& d);
+  void receive6(Turn& t, Datagram& d);
+  void too_big(Turn& t, Datagram& d);
+  void echo(Turn& t, Datagram& d, const IpAddr& from);
+
+  Sender& sender_;
+  Nd nd_;
+};
+
+}  // namespace sluice::stack
