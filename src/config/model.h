@@ -17,12 +17,14 @@ struct Match {                 // kernel: and exception: entries
   std::optional<Prefix> prefix;
   uint8_t proto = 0;           // 0: any
   uint16_t port = 0;           // 0: any
+  bool operator==(const Match&) const = default;
 };
 
 struct Fault {
   double loss = 0, duplicate = 0, reorder = 0, corrupt = 0;
   Duration delay{}, jitter{};
   uint64_t seed = 1;
+  bool operator==(const Fault&) const = default;
 };
 
 struct Generator {
@@ -34,6 +36,7 @@ struct Generator {
   uint8_t proto = 17;
   std::optional<Prefix> sources, destinations;
   uint64_t seed = 1;
+  bool operator==(const Generator&) const = default;
 };
 
 enum class Driver : uint8_t { automatic, af_xdp, dpdk, pcap, generator, null };
@@ -74,7 +77,7 @@ struct Route {
 };
 
 struct RouteFile {                       // "PREFIX ADDRESS[,ADDRESS…]" or "PREFIX blackhole", a line each, # comments
-  std::string path;
+  std::string path;                      // load_file() makes it relative to the configuration's folder
 };
 
 struct Neighbor {
@@ -87,6 +90,7 @@ enum class Action : uint8_t { permit, deny, reject };
 
 struct PortSpan {
   uint16_t low = 0, high = 65535;
+  bool operator==(const PortSpan&) const = default;
 };
 
 struct Rule {
@@ -94,9 +98,10 @@ struct Rule {
   Action action = Action::deny;
   std::vector<std::string> in, out;                 // port names
   std::vector<Prefix> from, to;                     // sets already filled in
-  std::vector<uint8_t> protocols;                   // ICMP and ICMPv6: see icmp_any
+  std::vector<uint8_t> protocols;                   // `icmp` is both 1 and 58, each for its own family
   std::vector<PortSpan> from_ports, to_ports;
-  std::vector<uint16_t> icmp;                       // type << 8 | code, code 0xff: any
+  std::vector<uint16_t> icmp;                       // type << 8 | code, code 0xff: any; either family
+  std::vector<uint16_t> icmp4, icmp6;               // the same, of ICMP and of ICMPv6 alone (what names become)
   bool stateful = true;
 };
 
