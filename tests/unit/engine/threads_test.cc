@@ -1,0 +1,225 @@
+// The box in threads: its own lcores, sleeps, wake-ups, snapshots under way. Every wait is for a condition.
+#include <sched.h>
+
+#include <latch>
+#include <thread>
+
+#include "../eal_env.h"
+#include "box_fixture.h"
+
+namespace sluice::test {
+namespace {
+
+using engine::BoxOptions;
+using engine::nap_until;
+
+std::vector<unsigned> two_cpus() {
+  return {0, static_cast<unsigned>(std::thread::hardware_concurrency() > 1)};
+}
+
+class ThreadsTest : public BoxTest {
+ protected:
+  void introduce() {
+    lan->feed(arp(1, kLanHostMac, kLanHost, {}, kLanBox));
+    wan->feed(arp(1, kWanHostMac, kWanHost, {}, kWanBox));
+    await_arp_reply(*lan, kLanHost);
+    await_arp_reply(*wan, kWanHost);
+  }
+  // Announcements go out as well.
+  void await_arp_reply(FakePort& p, Ip4 to) {
+    while (true) {
+      const Frame f = wait_any(p);
+      ASSERT_FALSE(f.empty());
+      const auto* a = arp_of(f);
+      if (a && a->op.host() == 2 && a->tpa == to) return;
+    }
+  }
+  Frame wait_any(FakePort& p) {
+    Frame f;
+    const unsigned queues = p.info().tx_queues;
+    nap_until(
+        [&] {
+          for (unsigned q = 0; q < queues && f.empty(); ++q) f = p.take(q);
+          return !f.empty();
+        },
+        kLong);
+    return f;
+  }
+  Frame wait_udp(FakePort& p) {
+    while (true) {
+      Frame f = wait_any(p);
+      if (f.empty() || udp_of(f)) return f;
+    }
+  }
+  // At rest: the books are read when nothing has moved for some turns.
+  void expect_closed_soon() {
+    EXPECT_TRUE(nap_until(
+        [&] {
+          const Books b = books(*box);
+          return b.in == b.out + b.consumed + b.dropped + box->queued();
+        },
+        kLong));
+  }
+};
+
+TEST_F(ThreadsTest, ForwardsAndSleeps) {
+  BoxOptions o;
+  make(o);
+  introduce();
+  lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 1000, kWanHost, 2000));
+  EXPECT_NE(udp_of(wait_udp(*wan)), nullptr);
+  // It sleeps when nothing comes, and a frame wakes it.
+  for (int i = 0; i < 5; ++i) {
+    const uint64_t sleeps = box->lcores()[0].sleeps;
+    ASSERT_TRUE(nap_until([&] { return box->lcores()[0].sleeps > sleeps; }, kLong));
+    lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 1000, kWanHost, 2000));
+    EXPECT_NE(udp_of(wait_udp(*wan)), nullptr);
+  }
+  const auto view = box->lcores()[0];
+  EXPECT_EQ(view.role, "worker 0, stack");
+  EXPECT_GE(view.packets, 8u);
+  EXPECT_GT(view.tid, 0u);
+  expect_closed_soon();
+}
+
+TEST_F(ThreadsTest, WithoutDescriptorsItLooksForItself) {
+  BoxOptions o;
+  make(o);
+  lan->sleepable = wan->sleepable = false;
+  introduce();
+  lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 1000, kWanHost, 2000));
+  EXPECT_NE(udp_of(wait_udp(*wan)), nullptr);
+  expect_closed_soon();
+}
+
+TEST_F(ThreadsTest, WorkersAndStackOnLcoresOfTheirOwn) {
+  BoxOptions o;
+  o.worker_cpus = {two_cpus()[1], two_cpus()[1], two_cpus()[1]};
+  o.stack_cpu = 0;
+  if (two_cpus()[1] == 0) GTEST_SKIP() << "needs two CPUs";
+  make(o, {3, 2});
+  ASSERT_EQ(box->lcores().size(), 4u);
+  EXPECT_EQ(box->lcores()[3].role, "stack");
+  introduce();
+  constexpr unsigned kPackets = 300;
+  for (uint16_t i = 0; i < kPackets; ++i)
+    lan->feed(udp(kLanMac, kLanHostMac, kLanHost, static_cast<uint16_t>(1000 + i % 50), kWanHost, 2000), i % 3u);
+  for (unsigned i = 0; i < kPackets; ++i) ASSERT_NE(udp_of(wait_udp(*wan)), nullptr) << "after " << i;
+  expect_closed_soon();
+}
+
+TEST_F(ThreadsTest, NoPacketIsLostWhileSnapshotsChange) {
+  BoxOptions o;
+  o.worker_cpus = {two_cpus()[1]};
+  make(o);
+  introduce();
+  constexpr unsigned kPackets = 2000;
+  unsigned fed = 0, got = 0;
+  uint32_t generation = 1;
+  while (got < kPackets) {
+    for (; fed < kPackets && fed - got < 100; ++fed)
+      lan->feed(udp(kLanMac, kLanHostMac, kLanHost, static_cast<uint16_t>(fed % 16), kWanHost, 2000));
+    std::weak_ptr<const path::Snapshot> old = box->snapshot();
+    box->publish(router_snapshot(++generation));
+    EXPECT_TRUE(old.expired()) << "freed when publish returns";
+    ASSERT_NE(udp_of(wait_udp(*wan)), nullptr) << "after " << got;
+    ++got;
+    for (Frame f = wan->take(); !f.empty(); f = wan->take()) got += udp_of(f) != nullptr;
+  }
+  EXPECT_EQ(got, kPackets);
+  expect_closed_soon();
+  EXPECT_EQ(books(*box).dropped, 0u);
+}
+
+TEST_F(ThreadsTest, RunsOnTheWorkerBetweenTurns) {
+  BoxOptions o;
+  make(o);
+  introduce();
+  lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 1000, kWanHost, 2000));
+  ASSERT_NE(udp_of(wait_udp(*wan)), nullptr);
+  size_t flows = 0;
+  pid_t tid = 0;
+  ASSERT_TRUE(box->run_on_worker(0, [&](path::Pipeline& p) {
+    flows = p.flows();
+    tid = gettid();
+  }));
+  EXPECT_GT(flows, 0u);
+  EXPECT_EQ(static_cast<uint64_t>(tid), box->lcores()[0].tid);
+  EXPECT_FALSE(box->run_on_worker(7, [](path::Pipeline&) {}));
+}
+
+TEST_F(ThreadsTest, TheWatchdogReportsOnceAndRecovery) {
+  BoxOptions o;
+  make(o);
+  std::latch blocked(1), go(1);
+  std::atomic<bool> once{false};
+  lan->on_rx = [&](rte_mbuf**, unsigned) {
+    if (once.exchange(true)) return;
+    blocked.count_down();
+    go.wait();
+  };
+  lan->feed(arp(1, kLanHostMac, kLanHost, {}, kLanBox));
+  blocked.wait();
+  unsigned reports = 0;
+  const auto look = [&](const char* what) {
+    for (const auto& e : box->maintain()) reports += e.text.find(what) != std::string::npos;
+    return reports > 0;
+  };
+  EXPECT_TRUE(nap_until([&] { return look("has not turned"); }, kLong));
+  look("has not turned");
+  EXPECT_EQ(reports, 1u);
+  EXPECT_FALSE(box->run_on_worker(0, [](path::Pipeline&) {}));
+  std::weak_ptr<const path::Snapshot> old = box->snapshot();
+  box->publish(router_snapshot(2));
+  EXPECT_FALSE(old.expired()) << "the lcore may still use it";
+  go.count_down();
+  reports = 0;
+  EXPECT_TRUE(nap_until([&] { return look("turns again"); }, kLong));
+  EXPECT_TRUE(nap_until([&] { return box->maintain(), old.expired(); }, kLong));
+}
+
+TEST_F(ThreadsTest, APortMayWaitForTheLcores) {
+  BoxOptions o;
+  make(o);
+  lan->on_maintain = [&](const std::function<void()>& quiesce) {
+    const uint64_t before = box->lcores()[0].turns;
+    quiesce();
+    EXPECT_GT(box->lcores()[0].turns, before);
+    return std::vector<port::Event>{{port::Event::Level::info, "lan was opened again"}};
+  };
+  const auto events = box->maintain();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].text, "lan was opened again");
+}
+
+TEST_F(ThreadsTest, MeasuresWakeUpsWhileItSleeps) {
+  BoxOptions o;
+  make(o);
+  EXPECT_TRUE(nap_until([&] { return box->maintain(), box->lcores()[0].wake_p50_ns >= 0; }, kLong));
+  const auto v = box->lcores()[0];
+  EXPECT_LE(v.wake_p50_ns, v.wake_p99_ns);
+}
+
+TEST_F(ThreadsTest, StopsUnderTrafficWithoutALeak) {
+  BoxOptions o;
+  o.worker_cpus = {two_cpus()[1], 0};
+  make(o, {2, 1});
+  introduce();
+  std::atomic<bool> done{false};
+  std::thread sender([&] {
+    for (unsigned i = 0; !done && i < 1000; ++i) {
+      lan->feed(udp(kLanMac, kLanHostMac, kLanHost, static_cast<uint16_t>(i), kWanHost, 2000), i % 2);
+      if (i % 10 == 0) std::this_thread::yield();
+    }
+  });
+  EXPECT_NE(udp_of(wait_udp(*wan)), nullptr);
+  done = true;
+  sender.join();
+  box->stop();
+  EXPECT_FALSE(box->running());
+  EXPECT_EQ(box->queued(), 0u);
+  EXPECT_EQ(box->pool().in_use(), 0u);
+}
+
+}  // namespace
+}  // namespace sluice::test
