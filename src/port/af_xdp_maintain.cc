@@ -1,0 +1,184 @@
+// The control thread's side of a running AF_XDP port: statistics, and the upkeep of maintain().
+#include <utility>
+
+#include "port/af_xdp.h"
+#include "port/af_xdp_port.h"
+
+namespace sluice::port {
+
+namespace {
+
+void operator+=(NetdevStats& a, const NetdevStats& b) {
+  a.rx_packets += b.rx_packets, a.tx_packets += b.tx_packets;
+  a.rx_dropped += b.rx_dropped, a.rx_missed += b.rx_missed, a.rx_errors += b.rx_errors;
+  a.tx_dropped += b.tx_dropped, a.tx_errors += b.tx_errors;
+}
+
+// A driver that resets its counters must not make ours wrap.
+uint64_t since(uint64_t now, uint64_t then) { return now >= then ? now - then : now; }
+NetdevStats since(const NetdevStats& a, const NetdevStats& b) {
+  return {since(a.rx_packets, b.rx_packets), since(a.tx_packets, b.tx_packets), since(a.rx_dropped, b.rx_dropped),
+          since(a.rx_missed, b.rx_missed),   since(a.rx_errors, b.rx_errors),   since(a.tx_dropped, b.tx_dropped),
+          since(a.tx_errors, b.tx_errors)};
+}
+
+}  // namespace
+
+// ---- statistics
+
+AfXdpPort::KernelCounts AfXdpPort::kernel_counts() const {
+  KernelCounts sum = retired_;
+  bool bound = false;
+  for (const Lane& l : lanes_) {
+    if (!l.queue->socket().is_open()) continue;
+    bound = true;
+    const xdp_statistics x = l.queue->socket().statistics();
+    sum.dropped += x.rx_dropped;
+    sum.ring_full += x.rx_ring_full;
+    sum.fill_empty += x.rx_fill_ring_empty_descs;
+    sum.rx_invalid += x.rx_invalid_descs;
+    sum.tx_invalid += x.tx_invalid_descs;
+  }
+  if (!bound) return sum;
+  if (const auto d = control_.link(o_.device); d && d->ifindex == ifindex_) device_seen_ = d->stats;
+  sum.device += since(device_seen_, base_);
+  return sum;
+}
+
+Stats AfXdpPort::stats() const {
+  const KernelCounts k = kernel_counts();
+  const auto x = program_->counts();
+  Stats s;
+  s.link_up = link_up();
+  s.link_changes = link_changes_;
+  s.missed = k.dropped + k.ring_full + k.device.rx_missed;
+  s.errors = k.rx_invalid + k.device.rx_errors;
+  s.no_mbuf = mirror_.no_mbuf();
+  s.kernel_passed = x[SLUICE_XDP_KERNEL];
+  s.tx_errors = k.tx_invalid + k.device.tx_dropped + k.device.tx_errors;
+  uint64_t copied = 0, kicks = 0, bad = 0;
+  for (const Lane& l : lanes_) {
+    const auto& c = l.queue->counters();
+    s.held += l.queue->held();
+    s.no_mbuf += c.no_mbuf.get();
+    s.tx_errors += c.tx_refused.get();
+    copied += c.copied.get();
+    kicks += c.kicks.get();
+    bad += c.bad_address.get();
+  }
+  s.extended = {{"xdp_redirected", x[SLUICE_XDP_REDIRECTED]},
+                {"xdp_kernel", x[SLUICE_XDP_KERNEL]},
+                {"xdp_shared", x[SLUICE_XDP_SHARED]},
+                {"xdp_unbound", x[SLUICE_XDP_UNBOUND]},
+                {"xsk_rx_dropped", k.dropped},
+                {"xsk_rx_ring_full", k.ring_full},
+                {"xsk_fill_ring_empty", k.fill_empty},
+                {"xsk_bad_address", bad},
+                {"netdev_rx_dropped", k.device.rx_dropped},
+                {"netdev_tx_dropped", k.device.tx_dropped},
+                {"mirror_received", mirror_.received()},
+                {"mirror_dropped", mirror_.dropped()},
+                {"tx_copied", copied},
+                {"tx_kicks", kicks}};
+  return s;
+}
+
+// ---- upkeep
+
+void AfXdpPort::say(std::vector<Event>& events, Event::Level level, const std::string& text) const {
+  events.push_back({level, "port " + o_.name + ": " + text});
+}
+
+std::vector<Event> AfXdpPort::maintain(const std::function<void()>& quiesce) {
+  std::vector<Event> events;
+  for (const Event& note : std::exchange(notes_, {})) say(events, note.level, note.text);
+  if (state_ == State::bound) return events;
+  const auto d = control_.link(o_.device);
+  if (state_ == State::running && (!d || d->ifindex != ifindex_)) lose(quiesce, events);
+  if (state_ == State::absent) {
+    if (d) regain(events);
+    return events;
+  }
+  follow_link(*d, events);
+  follow_settings(*d, events);
+  if (o_.busy_poll) follow_busy_polling(events);
+  if (program_->has_rules()) program_->set_kernel_addresses(control_.addresses());
+  return events;
+}
+
+void AfXdpPort::lose(const std::function<void()>& quiesce, std::vector<Event>& events) {
+  link_up_ = false;
+  for (Lane& l : lanes_) l.queue->set_up(false);
+  quiesce();
+  deactivate();
+  state_ = State::absent;
+  last_failure_.clear();
+  link_changes_++;
+  say(events, Event::Level::warning, o_.device + " is gone: what is to leave through it is dropped until it is back");
+}
+
+void AfXdpPort::regain(std::vector<Event>& events) {
+  // Also the device's settings are new: whatever open() would refuse is refused here, but the port waits.
+  const auto d = control_.find(o_.device);
+  if (!d) return;
+  Status s = examine(*d);
+  if (s) s = bind(*d);
+  if (s) s = activate();
+  if (s) {
+    link_changes_++;
+    say(events, Event::Level::info, o_.device + " is back (" + info_.mode + ", " + to_string(info_.mac) + ")");
+    return;
+  }
+  deactivate();
+  if (s.error() != last_failure_) say(events, Event::Level::warning, o_.device + " is back, but: " + s.error());
+  last_failure_ = s.error();
+}
+
+void AfXdpPort::follow_link(const Netdev& d, std::vector<Event>& events) {
+  const bool was = link_up(), is = d.running();
+  const uint32_t changes = d.carrier_changes - carrier_changes_seen_;
+  carrier_changes_seen_ = d.carrier_changes;
+  if (was != is) {
+    link_up_ = is;
+    link_changes_++;
+    say(events, is ? Event::Level::info : Event::Level::warning,
+        o_.device + (is ? ": link up" : d.up ? ": link down (no carrier)" : ": link down (ip link set " + o_.device + " up)"));
+  } else if (changes > 1) {
+    link_changes_ += changes;
+    say(events, Event::Level::warning, o_.device + ": the link flapped");
+  }
+}
+
+void AfXdpPort::follow_settings(const Netdev& d, std::vector<Event>& events) {
+  if (d.mtu != mtu_seen_) {
+    const bool fits = d.mtu <= kXdpMaxMtu;
+    say(events, fits ? Event::Level::info : Event::Level::warning,
+        "the MTU of " + o_.device + " went from " + std::to_string(mtu_seen_) + " to " + std::to_string(d.mtu) +
+            (fits ? "; the port keeps " + std::to_string(info_.mtu) + " until it is opened again"
+                  : ", and frames above " + std::to_string(kXdpMaxFrame) + " bytes are lost"));
+    mtu_seen_ = d.mtu;
+  }
+  if (d.mac != info_.mac) {
+    say(events, Event::Level::warning,
+        "the MAC address of " + o_.device + " went from " + to_string(info_.mac) + " to " + to_string(d.mac) +
+            ": restart, or neighbours will not find the box");
+    info_.mac = d.mac;
+  }
+}
+
+// The kernel polls a device on a socket's behalf if frames carry the NAPI instance that brought them.
+void AfXdpPort::follow_busy_polling(std::vector<Event>& events) {
+  if (busy_polling_said_) return;
+  for (Lane& l : lanes_) {
+    if (l.queue->counters().rx_packets.get() == 0) continue;
+    const bool effective = l.queue->socket().napi_id() != 0;
+    l.queue->set_busy_polling(effective);
+    if (busy_polling_said_) continue;
+    busy_polling_said_ = true;
+    say(events, effective ? Event::Level::info : Event::Level::warning,
+        effective ? "busy polling is effective on " + o_.device
+                  : "busy polling has no effect on " + o_.device + ": its driver gives frames no NAPI id");
+  }
+}
+
+}  // namespace sluice::port

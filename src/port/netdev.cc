@@ -1,0 +1,340 @@
+#include "port/netdev.h"
+
+#include <linux/ethtool.h>
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+namespace sluice::port {
+
+namespace {
+
+// One netlink request: header, fixed part, attributes.
+template <class Body>
+struct Request {
+  nlmsghdr header{};
+  Body body{};
+  std::array<char, 64> attributes{};
+
+  Request(uint16_t type, uint16_t flags) {
+    header.nlmsg_type = type;
+    header.nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
+    header.nlmsg_len = NLMSG_LENGTH(sizeof(Body));
+  }
+  void add(uint16_t type, const void* data, size_t size) {
+    const size_t at = NLMSG_ALIGN(header.nlmsg_len) - sizeof header - sizeof body;
+    rtattr a{static_cast<uint16_t>(RTA_LENGTH(size)), type};
+    std::memcpy(attributes.data() + at, &a, sizeof a);
+    std::memcpy(attributes.data() + at + sizeof a, data, size);
+    header.nlmsg_len = static_cast<uint32_t>(NLMSG_ALIGN(header.nlmsg_len) + RTA_LENGTH(size));
+  }
+};
+
+// Calls each(type, data, size) for the attributes behind a message's fixed part, or inside a nest.
+template <class Each>
+void attributes(const char* p, size_t left, const Each& each) {
+  while (left >= sizeof(rtattr)) {
+    rtattr a;
+    std::memcpy(&a, p, sizeof a);
+    if (a.rta_len < sizeof a || a.rta_len > left) return;
+    each(static_cast<uint16_t>(a.rta_type & NLA_TYPE_MASK), p + sizeof a, a.rta_len - sizeof a);
+    const size_t step = std::min<size_t>(RTA_ALIGN(a.rta_len), left);
+    p += step;
+    left -= step;
+  }
+}
+
+template <class T>
+T value(const char* data, size_t size) {
+  T v{};
+  std::memcpy(&v, data, std::min(size, sizeof v));
+  return v;
+}
+
+std::string text(const char* data, size_t size) { return {data, strnlen(data, size)}; }
+
+std::string system_error(const std::string& what) { return what + ": " + std::strerror(errno); }
+
+Netdev parse_link(const char* p, size_t size) {
+  Netdev d;
+  const auto info = value<ifinfomsg>(p, size);
+  d.ifindex = info.ifi_index;
+  d.up = info.ifi_flags & IFF_UP;
+  d.carrier = info.ifi_flags & IFF_LOWER_UP;
+  const size_t fixed = NLMSG_ALIGN(sizeof info);
+  attributes(p + fixed, size - fixed, [&](uint16_t type, const char* data, size_t n) {
+    switch (type) {
+      case IFLA_IFNAME: d.name = text(data, n); break;
+      case IFLA_ADDRESS: if (n == 6) std::memcpy(d.mac.b.data(), data, 6); break;
+      case IFLA_MTU: d.mtu = value<uint32_t>(data, n); break;
+      case IFLA_CARRIER: d.carrier = d.carrier && value<uint8_t>(data, n); break;
+      case IFLA_CARRIER_CHANGES: d.carrier_changes = value<uint32_t>(data, n); break;
+      case IFLA_LINKINFO:
+        attributes(data, n, [&](uint16_t t, const char* v, size_t l) {
+          if (t == IFLA_INFO_KIND) d.kind = text(v, l);
+        });
+        break;
+      case IFLA_STATS64: {
+        const auto s = value<rtnl_link_stats64>(data, n);
+        d.stats = {s.rx_packets, s.tx_packets, s.rx_dropped, s.rx_missed_errors + s.rx_over_errors,
+                   s.rx_errors,  s.tx_dropped, s.tx_errors};
+        break;
+      }
+      default: break;
+    }
+  });
+  return d;
+}
+
+ifreq request_for(const std::string& name) {
+  ifreq r{};
+  name.copy(r.ifr_name, IFNAMSIZ - 1);
+  return r;
+}
+
+bool ethtool(int fd, const std::string& name, void* command) {
+  ifreq r = request_for(name);
+  r.ifr_data = static_cast<char*>(command);
+  return ioctl(fd, SIOCETHTOOL, &r) == 0;
+}
+
+struct OffloadCommand {
+  uint32_t get, set;
+  uint32_t flag;  // of ETHTOOL_GFLAGS; 0: a command of its own
+};
+OffloadCommand command_of(Offload o) {
+  switch (o) {
+    case Offload::rx_checksum: return {ETHTOOL_GRXCSUM, ETHTOOL_SRXCSUM, 0};
+    case Offload::tx_checksum: return {ETHTOOL_GTXCSUM, ETHTOOL_STXCSUM, 0};
+    case Offload::gso: return {ETHTOOL_GGSO, ETHTOOL_SGSO, 0};
+    case Offload::gro: return {ETHTOOL_GGRO, ETHTOOL_SGRO, 0};
+    case Offload::tso: return {ETHTOOL_GTSO, ETHTOOL_STSO, 0};
+    case Offload::lro: return {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_LRO};
+    case Offload::rx_vlan: return {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_RXVLAN};
+    case Offload::tx_vlan: return {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_TXVLAN};
+    case Offload::ntuple: return {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_NTUPLE};
+  }
+  return {};
+}
+
+void read_channels(int fd, Netdev& d) {
+  ethtool_channels c{};
+  c.cmd = ETHTOOL_GCHANNELS;
+  if (!ethtool(fd, d.name, &c)) return;
+  d.combined = c.max_combined > 0;
+  d.rx_queues = std::max(1u, c.rx_count + c.combined_count);
+  d.tx_queues = std::max(1u, c.tx_count + c.combined_count);
+  d.max_rx_queues = std::max(d.rx_queues, c.max_rx + c.max_combined);
+  d.max_tx_queues = std::max(d.tx_queues, c.max_tx + c.max_combined);
+}
+
+}  // namespace
+
+Result<NetdevControl> NetdevControl::open() {
+  NetdevControl c;
+  c.netlink_ = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  c.ioctl_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (c.netlink_ < 0 || c.ioctl_ < 0) return Error{system_error("cannot ask the kernel about network devices")};
+  const int on = 1;
+  setsockopt(c.netlink_, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
+  return c;
+}
+
+NetdevControl::NetdevControl(NetdevControl&& o) noexcept
+    : netlink_(std::exchange(o.netlink_, -1)), ioctl_(std::exchange(o.ioctl_, -1)), sequence_(o.sequence_) {}
+
+NetdevControl& NetdevControl::operator=(NetdevControl&& o) noexcept {
+  std::swap(netlink_, o.netlink_);
+  std::swap(ioctl_, o.ioctl_);
+  std::swap(sequence_, o.sequence_);
+  return *this;
+}
+
+NetdevControl::~NetdevControl() {
+  if (netlink_ >= 0) close(netlink_);
+  if (ioctl_ >= 0) close(ioctl_);
+}
+
+// Sends one request and calls each(type, body, size) for every answer. false: the kernel refused.
+template <class Each>
+bool NetdevControl::request(void* message, const Each& each) {
+  auto* header = static_cast<nlmsghdr*>(message);
+  header->nlmsg_seq = ++sequence_;
+  const bool dump = header->nlmsg_flags & NLM_F_DUMP;
+  if (send(netlink_, header, header->nlmsg_len, 0) < 0) return false;
+  alignas(nlmsghdr) static thread_local char buffer[65536];
+  for (;;) {
+    const ssize_t got = recv(netlink_, buffer, sizeof buffer, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    const char* p = buffer;
+    for (size_t left = static_cast<size_t>(got); left >= sizeof(nlmsghdr);) {
+      const auto h = value<nlmsghdr>(p, left);
+      if (h.nlmsg_len < sizeof h || h.nlmsg_len > left) return false;
+      if (h.nlmsg_seq == sequence_) {
+        if (h.nlmsg_type == NLMSG_DONE) return true;
+        const size_t body = h.nlmsg_len - NLMSG_HDRLEN;
+        if (h.nlmsg_type == NLMSG_ERROR) {
+          errno = -value<nlmsgerr>(p + NLMSG_HDRLEN, body).error;
+          return errno == 0;
+        }
+        each(h.nlmsg_type, p + NLMSG_HDRLEN, body);
+        if (!dump) return true;
+      }
+      const size_t step = std::min<size_t>(NLMSG_ALIGN(h.nlmsg_len), left);
+      p += step;
+      left -= step;
+    }
+  }
+}
+
+std::optional<Netdev> NetdevControl::link(const std::string& name) {
+  if (name.empty() || name.size() >= IFNAMSIZ) return std::nullopt;
+  Request<ifinfomsg> r(RTM_GETLINK, 0);
+  r.body.ifi_family = AF_UNSPEC;
+  r.add(IFLA_IFNAME, name.c_str(), name.size() + 1);
+  std::optional<Netdev> found;
+  request(&r, [&](uint16_t type, const char* body, size_t size) {
+    if (type == RTM_NEWLINK && size >= sizeof(ifinfomsg)) found = parse_link(body, size);
+  });
+  return found;
+}
+
+std::optional<Netdev> NetdevControl::find(const std::string& name) {
+  auto d = link(name);
+  if (!d) return d;
+  ethtool_drvinfo driver{};
+  driver.cmd = ETHTOOL_GDRVINFO;
+  if (ethtool(ioctl_, name, &driver)) d->driver = text(driver.driver, sizeof driver.driver);
+  read_channels(ioctl_, *d);
+  std::ifstream node("/sys/class/net/" + name + "/device/numa_node");
+  if (int n = -1; node >> n) d->numa_node = n;
+  return d;
+}
+
+std::vector<std::string> NetdevControl::names() {
+  Request<ifinfomsg> r(RTM_GETLINK, NLM_F_DUMP);
+  std::vector<std::string> all;
+  request(&r, [&](uint16_t type, const char* body, size_t size) {
+    if (type == RTM_NEWLINK && size >= sizeof(ifinfomsg)) all.push_back(parse_link(body, size).name);
+  });
+  return all;
+}
+
+std::optional<bool> NetdevControl::offload(const std::string& name, Offload o) {
+  const OffloadCommand c = command_of(o);
+  ethtool_value v{c.get, 0};
+  if (!ethtool(ioctl_, name, &v)) return std::nullopt;
+  return c.flag ? (v.data & c.flag) != 0 : v.data != 0;
+}
+
+Status NetdevControl::set_offload(const std::string& name, Offload o, bool on) {
+  const OffloadCommand c = command_of(o);
+  ethtool_value v{c.get, 0};
+  if (c.flag) {
+    if (!ethtool(ioctl_, name, &v)) return Error{system_error("ethtool cannot read the flags of " + name)};
+    v.data = on ? v.data | c.flag : v.data & ~c.flag;
+  } else {
+    v.data = on;
+  }
+  v.cmd = c.set;
+  if (!ethtool(ioctl_, name, &v)) return Error{system_error("ethtool refuses the change at " + name)};
+  if (offload(name, o) != on) return Error{"the setting is fixed at " + name};
+  return {};
+}
+
+Status NetdevControl::set_up(const std::string& name) {
+  ifreq r = request_for(name);
+  if (ioctl(ioctl_, SIOCGIFFLAGS, &r) != 0) return Error{system_error("cannot read the flags of " + name)};
+  if (r.ifr_flags & IFF_UP) return {};
+  r.ifr_flags = static_cast<short>(r.ifr_flags | IFF_UP);
+  if (ioctl(ioctl_, SIOCSIFFLAGS, &r) != 0)
+    return Error{system_error("cannot bring " + name + " up (ip link set " + name + " up)")};
+  return {};
+}
+
+Status NetdevControl::set_mtu(const std::string& name, unsigned mtu) {
+  ifreq r = request_for(name);
+  r.ifr_mtu = static_cast<int>(mtu);
+  if (ioctl(ioctl_, SIOCSIFMTU, &r) != 0)
+    return Error{system_error("cannot set the MTU of " + name + " to " + std::to_string(mtu))};
+  return {};
+}
+
+Status NetdevControl::set_mac(const std::string& name, const Mac& mac) {
+  ifreq r = request_for(name);
+  r.ifr_hwaddr.sa_family = 1;  // ARPHRD_ETHER
+  std::memcpy(r.ifr_hwaddr.sa_data, mac.b.data(), 6);
+  if (ioctl(ioctl_, SIOCSIFHWADDR, &r) != 0)
+    return Error{system_error("cannot set the MAC of " + name + " to " + to_string(mac))};
+  return {};
+}
+
+bool NetdevControl::carries_default_route(int ifindex) {
+  bool found = false;
+  for (uint8_t family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
+    // The kernel filters by device, also by the devices of a multipath route: a full table is not read.
+    Request<rtmsg> r(RTM_GETROUTE, NLM_F_DUMP);
+    r.body.rtm_family = family;
+    const auto oif = static_cast<uint32_t>(ifindex);
+    r.add(RTA_OIF, &oif, sizeof oif);
+    request(&r, [&](uint16_t type, const char* body, size_t size) {
+      if (type != RTM_NEWROUTE || size < sizeof(rtmsg)) return;
+      const auto m = value<rtmsg>(body, size);
+      if (m.rtm_dst_len != 0 || m.rtm_type != RTN_UNICAST || m.rtm_family != family) return;
+      bool through = false;
+      const size_t fixed = NLMSG_ALIGN(sizeof m);
+      attributes(body + fixed, size - fixed, [&](uint16_t t, const char* v, size_t n) {
+        if (t == RTA_OIF) through = through || value<int>(v, n) == ifindex;
+        if (t == RTA_MULTIPATH) through = true;
+      });
+      found = found || through;
+    });
+  }
+  return found;
+}
+
+std::vector<IpAddr> NetdevControl::addresses() {
+  Request<ifaddrmsg> r(RTM_GETADDR, NLM_F_DUMP);
+  std::vector<IpAddr> all;
+  request(&r, [&](uint16_t type, const char* body, size_t size) {
+    if (type != RTM_NEWADDR || size < sizeof(ifaddrmsg)) return;
+    const auto m = value<ifaddrmsg>(body, size);
+    const size_t fixed = NLMSG_ALIGN(sizeof m);
+    attributes(body + fixed, size - fixed, [&](uint16_t t, const char* v, size_t n) {
+      // IFA_LOCAL is the own end of a point-to-point address; IPv6 has it in IFA_ADDRESS unless peered.
+      const bool wanted = t == IFA_LOCAL || t == IFA_BROADCAST || (t == IFA_ADDRESS && m.ifa_family == AF_INET6);
+      if (!wanted) return;
+      if (m.ifa_family == AF_INET && n == 4) {
+        const auto a = value<Ip4>(v, n);
+        if (!a.loopback()) all.emplace_back(a);
+      } else if (m.ifa_family == AF_INET6 && n == 16) {
+        const auto a = value<Ip6>(v, n);
+        if (!a.loopback()) all.emplace_back(a);
+      }
+    });
+  });
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+std::string default_route_refusal(const std::string& name) {
+  return name + " carries the machine's default route, so taking it would cut the machine off: name another "
+         "interface, or write 'take-default-route: yes' at the port (and 'kernel:' for what must still reach the "
+         "machine)";
+}
+
+}  // namespace sluice::port

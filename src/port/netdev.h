@@ -1,0 +1,81 @@
+// What the kernel knows of a network device, by rtnetlink and the ethtool ioctls, in the network namespace
+// of the thread that made the object. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "wire/addr.h"
+
+namespace sluice::port {
+
+struct NetdevStats {  // since the device was made (IFLA_STATS64)
+  uint64_t rx_packets = 0, tx_packets = 0;
+  uint64_t rx_dropped = 0, rx_missed = 0, rx_errors = 0;
+  uint64_t tx_dropped = 0, tx_errors = 0;
+};
+
+struct Netdev {
+  int ifindex = 0;
+  std::string name;
+  std::string kind;          // rtnetlink's: "veth", "tun", "bridge"; empty for hardware
+  std::string driver;        // ethtool's: "ixgbe", "veth"; empty where the device does not say
+  Mac mac;
+  uint32_t mtu = 0;
+  bool up = false;           // by its administrator
+  bool carrier = false;
+  uint32_t carrier_changes = 0;
+  unsigned rx_queues = 1, tx_queues = 1;  // in use now; combined channels count for both
+  unsigned max_rx_queues = 1, max_tx_queues = 1;
+  bool combined = false;     // channels come in pairs: ethtool -L IF combined N
+  int numa_node = -1;
+  NetdevStats stats;
+
+  bool running() const { return up && carrier; }
+};
+
+enum class Offload : uint32_t {  // ethtool -k
+  rx_checksum, tx_checksum, gso, gro, lro, tso, rx_vlan, tx_vlan, ntuple
+};
+
+// A set of sockets to ask with. They stay in the namespace they were opened in.
+class NetdevControl {
+ public:
+  static Result<NetdevControl> open();
+  NetdevControl(NetdevControl&& o) noexcept;
+  NetdevControl& operator=(NetdevControl&& o) noexcept;
+  ~NetdevControl();
+
+  std::optional<Netdev> find(const std::string& name);  // everything; none: there is no such device
+  std::optional<Netdev> link(const std::string& name);  // without driver, queues and NUMA node: one round trip
+  std::vector<std::string> names();
+
+  // nullopt: the device does not say.
+  std::optional<bool> offload(const std::string& name, Offload o);
+  Status set_offload(const std::string& name, Offload o, bool on);
+
+  Status set_up(const std::string& name);
+  Status set_mtu(const std::string& name, unsigned mtu);
+  Status set_mac(const std::string& name, const Mac& mac);
+
+  // A default route of either family, in any table, leaves through it.
+  bool carries_default_route(int ifindex);
+  std::vector<IpAddr> addresses();  // of the whole namespace, loopback aside
+
+  int ioctl_fd() const { return ioctl_; }
+
+ private:
+  NetdevControl() = default;
+  template <class Each>
+  bool request(void* message, const Each& each);
+  int netlink_ = -1, ioctl_ = -1;
+  uint32_t sequence_ = 0;
+};
+
+// The reason why an interface must not be taken, or nothing.
+std::string default_route_refusal(const std::string& name);
+
+}  // namespace sluice::port
