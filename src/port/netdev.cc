@@ -1,6 +1,7 @@
 #include "port/netdev.h"
 
 #include <linux/ethtool.h>
+#include <linux/genetlink.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
@@ -11,57 +12,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <utility>
 
+#include "port/netdev_netlink.h"
+
 namespace sluice::port {
 
 namespace {
-
-// One netlink request: header, fixed part, attributes.
-template <class Body>
-struct Request {
-  nlmsghdr header{};
-  Body body{};
-  std::array<char, 64> attributes{};
-
-  Request(uint16_t type, uint16_t flags) {
-    header.nlmsg_type = type;
-    header.nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
-    header.nlmsg_len = NLMSG_LENGTH(sizeof(Body));
-  }
-  void add(uint16_t type, const void* data, size_t size) {
-    const size_t at = NLMSG_ALIGN(header.nlmsg_len) - sizeof header - sizeof body;
-    rtattr a{static_cast<uint16_t>(RTA_LENGTH(size)), type};
-    std::memcpy(attributes.data() + at, &a, sizeof a);
-    std::memcpy(attributes.data() + at + sizeof a, data, size);
-    header.nlmsg_len = static_cast<uint32_t>(NLMSG_ALIGN(header.nlmsg_len) + RTA_LENGTH(size));
-  }
-};
-
-// Calls each(type, data, size) for the attributes behind a message's fixed part, or inside a nest.
-template <class Each>
-void attributes(const char* p, size_t left, const Each& each) {
-  while (left >= sizeof(rtattr)) {
-    rtattr a;
-    std::memcpy(&a, p, sizeof a);
-    if (a.rta_len < sizeof a || a.rta_len > left) return;
-    each(static_cast<uint16_t>(a.rta_type & NLA_TYPE_MASK), p + sizeof a, a.rta_len - sizeof a);
-    const size_t step = std::min<size_t>(RTA_ALIGN(a.rta_len), left);
-    p += step;
-    left -= step;
-  }
-}
-
-template <class T>
-T value(const char* data, size_t size) {
-  T v{};
-  std::memcpy(&v, data, std::min(size, sizeof v));
-  return v;
-}
 
 std::string text(const char* data, size_t size) { return {data, strnlen(data, size)}; }
 
@@ -84,6 +44,12 @@ Netdev parse_link(const char* p, size_t size) {
       case IFLA_LINKINFO:
         attributes(data, n, [&](uint16_t t, const char* v, size_t l) {
           if (t == IFLA_INFO_KIND) d.kind = text(v, l);
+        });
+        break;
+      case IFLA_XDP:
+        attributes(data, n, [&](uint16_t t, const char* v, size_t l) {
+          if (t == IFLA_XDP_ATTACHED) d.xdp_attached = value<uint8_t>(v, l);
+          if (t == IFLA_XDP_PROG_ID) d.xdp_program = value<uint32_t>(v, l);
         });
         break;
       case IFLA_STATS64: {
@@ -167,46 +133,13 @@ NetdevControl::~NetdevControl() {
   if (ioctl_ >= 0) close(ioctl_);
 }
 
-// Sends one request and calls each(type, body, size) for every answer. false: the kernel refused.
-template <class Each>
-bool NetdevControl::request(void* message, const Each& each) {
-  auto* header = static_cast<nlmsghdr*>(message);
-  header->nlmsg_seq = ++sequence_;
-  const bool dump = header->nlmsg_flags & NLM_F_DUMP;
-  if (send(netlink_, header, header->nlmsg_len, 0) < 0) return false;
-  alignas(nlmsghdr) static thread_local char buffer[65536];
-  for (;;) {
-    const ssize_t got = recv(netlink_, buffer, sizeof buffer, 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    const char* p = buffer;
-    for (size_t left = static_cast<size_t>(got); left >= sizeof(nlmsghdr);) {
-      const auto h = value<nlmsghdr>(p, left);
-      if (h.nlmsg_len < sizeof h || h.nlmsg_len > left) return false;
-      if (h.nlmsg_seq == sequence_) {
-        if (h.nlmsg_type == NLMSG_DONE) return true;
-        const size_t body = h.nlmsg_len - NLMSG_HDRLEN;
-        if (h.nlmsg_type == NLMSG_ERROR) {
-          errno = -value<nlmsgerr>(p + NLMSG_HDRLEN, body).error;
-          return errno == 0;
-        }
-        each(h.nlmsg_type, p + NLMSG_HDRLEN, body);
-        if (!dump) return true;
-      }
-      const size_t step = std::min<size_t>(NLMSG_ALIGN(h.nlmsg_len), left);
-      p += step;
-      left -= step;
-    }
-  }
-}
-
 std::optional<Netdev> NetdevControl::link(const std::string& name) {
   if (name.empty() || name.size() >= IFNAMSIZ) return std::nullopt;
   Request<ifinfomsg> r(RTM_GETLINK, 0);
   r.body.ifi_family = AF_UNSPEC;
   r.add(IFLA_IFNAME, name.c_str(), name.size() + 1);
   std::optional<Netdev> found;
-  request(&r, [&](uint16_t type, const char* body, size_t size) {
+  netlink_request(netlink_, ++sequence_, r, [&](uint16_t type, const char* body, size_t size) {
     if (type == RTM_NEWLINK && size >= sizeof(ifinfomsg)) found = parse_link(body, size);
   });
   return found;
@@ -227,7 +160,7 @@ std::optional<Netdev> NetdevControl::find(const std::string& name) {
 std::vector<std::string> NetdevControl::names() {
   Request<ifinfomsg> r(RTM_GETLINK, NLM_F_DUMP);
   std::vector<std::string> all;
-  request(&r, [&](uint16_t type, const char* body, size_t size) {
+  netlink_request(netlink_, ++sequence_, r, [&](uint16_t type, const char* body, size_t size) {
     if (type == RTM_NEWLINK && size >= sizeof(ifinfomsg)) all.push_back(parse_link(body, size).name);
   });
   return all;
@@ -290,7 +223,7 @@ bool NetdevControl::carries_default_route(int ifindex) {
     r.body.rtm_family = family;
     const auto oif = static_cast<uint32_t>(ifindex);
     r.add(RTA_OIF, &oif, sizeof oif);
-    request(&r, [&](uint16_t type, const char* body, size_t size) {
+    netlink_request(netlink_, ++sequence_, r, [&](uint16_t type, const char* body, size_t size) {
       if (type != RTM_NEWROUTE || size < sizeof(rtmsg)) return;
       const auto m = value<rtmsg>(body, size);
       if (m.rtm_dst_len != 0 || m.rtm_type != RTN_UNICAST || m.rtm_family != family) return;
@@ -306,10 +239,43 @@ bool NetdevControl::carries_default_route(int ifindex) {
   return found;
 }
 
+std::optional<XdpFeatures> NetdevControl::xdp_features(int ifindex) {
+  // The numbers of <linux/netdev.h>, which is newer than Debian 12's headers.
+  constexpr uint8_t kDevGet = 1;
+  constexpr uint16_t kDevIfindex = 1, kDevXdpFeatures = 3;
+  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+  if (fd < 0) return std::nullopt;
+  uint16_t family = 0;
+  Request<genlmsghdr> ask(GENL_ID_CTRL, 0);
+  ask.body = {CTRL_CMD_GETFAMILY, 1, 0};
+  ask.add(CTRL_ATTR_FAMILY_NAME, "netdev", sizeof "netdev");
+  netlink_request(fd, 1, ask, [&](uint16_t, const char* body, size_t size) {
+    attributes(body + GENL_HDRLEN, size - GENL_HDRLEN, [&](uint16_t t, const char* v, size_t n) {
+      if (t == CTRL_ATTR_FAMILY_ID) family = value<uint16_t>(v, n);
+    });
+  });
+  std::optional<XdpFeatures> found;
+  if (family) {
+    Request<genlmsghdr> get(family, 0);
+    get.body = {kDevGet, 1, 0};
+    const auto index = static_cast<uint32_t>(ifindex);
+    get.add(kDevIfindex, &index, sizeof index);
+    netlink_request(fd, 2, get, [&](uint16_t, const char* body, size_t size) {
+      attributes(body + GENL_HDRLEN, size - GENL_HDRLEN, [&](uint16_t t, const char* v, size_t n) {
+        if (t != kDevXdpFeatures) return;
+        const auto bits = value<uint64_t>(v, n);
+        found = XdpFeatures{(bits & 1) != 0, (bits & 2) != 0, (bits & 8) != 0, (bits & 32) != 0};
+      });
+    });
+  }
+  close(fd);
+  return found;
+}
+
 std::vector<IpAddr> NetdevControl::addresses() {
   Request<ifaddrmsg> r(RTM_GETADDR, NLM_F_DUMP);
   std::vector<IpAddr> all;
-  request(&r, [&](uint16_t type, const char* body, size_t size) {
+  netlink_request(netlink_, ++sequence_, r, [&](uint16_t type, const char* body, size_t size) {
     if (type != RTM_NEWADDR || size < sizeof(ifaddrmsg)) return;
     const auto m = value<ifaddrmsg>(body, size);
     const size_t fixed = NLMSG_ALIGN(sizeof m);

@@ -32,9 +32,16 @@ struct Netdev {
   unsigned max_rx_queues = 1, max_tx_queues = 1;
   bool combined = false;     // channels come in pairs: ethtool -L IF combined N
   int numa_node = -1;
+  uint8_t xdp_attached = 0;  // XDP_ATTACHED_…: 0 none, 1 native, 2 generic, 3 hardware, 4 several
+  uint32_t xdp_program = 0;  // its id
   NetdevStats stats;
 
   bool running() const { return up && carrier; }
+};
+
+// What the driver says that it can do (netdev genetlink, Linux 6.3), without anything being tried.
+struct XdpFeatures {
+  bool native = false, redirect = false, zero_copy = false, multi_buffer = false;
 };
 
 enum class Offload : uint32_t {  // ethtool -k
@@ -61,16 +68,14 @@ class NetdevControl {
   Status set_mtu(const std::string& name, unsigned mtu);
   Status set_mac(const std::string& name, const Mac& mac);
 
+  std::optional<XdpFeatures> xdp_features(int ifindex);  // none: the kernel is too old to tell
+
   // A default route of either family, in any table, leaves through it.
   bool carries_default_route(int ifindex);
   std::vector<IpAddr> addresses();  // of the whole namespace, loopback aside
 
-  int ioctl_fd() const { return ioctl_; }
-
  private:
   NetdevControl() = default;
-  template <class Each>
-  bool request(void* message, const Each& each);
   int netlink_ = -1, ioctl_ = -1;
   uint32_t sequence_ = 0;
 };
