@@ -6,37 +6,27 @@
 #include <yaml-cpp/parser.h>
 
 #include <sstream>
-#include <tuple>
 
 namespace sluice::config {
 namespace {
 
 struct Abort {  // ends a parse from inside an event
-  uint32_t line, column;
+  uint32_t line, byte_column;
   std::string message;
 };
+
+// yaml-cpp counts from 0, and has -1 for no place.
+uint32_t from_one(int n) { return n < 0 ? 1 : static_cast<uint32_t>(n) + 1; }
 
 // Builds nodes from events. The stack holds the open collections.
 class Builder : public YAML::EventHandler {
  public:
   Builder(Document& doc, std::string_view text, bool override_value)
-      : doc_(doc), text_(text), override_(override_value) {
-    line_start_.push_back(0);
-    for (size_t i = 0; i < text.size(); i++)
-      if (text[i] == '\n') line_start_.push_back(i + 1);
-  }
+      : doc_(doc), text_(text), override_(override_value) {}
 
   Node* root() const { return root_; }
   void next_document() { closed_ = true; }
   bool started() const { return started_; }
-  std::pair<uint32_t, uint32_t> place(const YAML::Mark& m) const {
-    if (m.line < 0) return {1, 1};
-    const auto line = static_cast<uint32_t>(m.line);
-    const std::string_view rest =
-        line < line_start_.size() ? text_.substr(line_start_[line]) : std::string_view();
-    return {line + 1, column_of(rest.substr(0, rest.find('\n')), static_cast<uint32_t>(m.column) + 1)};
-  }
-
   void OnDocumentStart(const YAML::Mark& m) override {
     if (closed_) stop(m, "found a second document; the configuration is one YAML document, so remove the '---' "
                          "and what follows");
@@ -52,7 +42,7 @@ class Builder : public YAML::EventHandler {
     if (n->text.empty() && !open_.empty() && open_.back()->kind == Node::Kind::map &&
         open_.back()->items.size() % 2 == 0 && open_.back()->items.size() >= 2) {
       const Node* key = open_.back()->items[open_.back()->items.size() - 2];
-      n->line = key->line, n->column = key->column;
+      n->line = key->line, n->byte_column = key->byte_column;
     }
     leave(n);
   }
@@ -91,8 +81,7 @@ class Builder : public YAML::EventHandler {
 
  private:
   [[noreturn]] void stop(const YAML::Mark& m, std::string message) const {
-    auto [line, column] = place(m);
-    throw Abort{line, column, std::move(message)};
+    throw Abort{from_one(m.line), from_one(m.column), std::move(message)};
   }
   std::string_view source(const YAML::Mark& m) const {
     return m.pos >= 0 && static_cast<size_t>(m.pos) < text_.size() ? text_.substr(static_cast<size_t>(m.pos))
@@ -120,7 +109,8 @@ class Builder : public YAML::EventHandler {
 
   Node* add(const YAML::Mark& m, Node::Kind kind, YAML::anchor_t anchor) {
     Node* n = doc_.make(kind);
-    std::tie(n->line, n->column) = place(m);
+    n->line = from_one(m.line);
+    n->byte_column = from_one(m.column);
     n->from_override = override_;
     if (anchor) {
       if (anchors_.size() <= anchor) anchors_.resize(anchor + 1);
@@ -156,7 +146,6 @@ class Builder : public YAML::EventHandler {
   Document& doc_;
   std::string_view text_;
   const bool override_;
-  std::vector<size_t> line_start_;
   std::vector<Node*> open_, anchors_;
   Node* root_ = nullptr;
   uint64_t total_ = 0;
@@ -209,9 +198,9 @@ const Node* Node::find(std::string_view name) const {
 bool Document::parse_tree(const std::string& text, const std::string& file, bool override_value, Node*& root,
                           std::vector<Mistake>& mistakes) {
   Builder builder(*this, text, override_value);
-  auto fail = [&](uint32_t line, uint32_t column, std::string message) {
-    if (override_value) line = column = 0;
-    mistakes.push_back({file, line, column, "", std::move(message)});
+  auto fail = [&](uint32_t line, uint32_t byte_column, std::string message) {
+    if (override_value) mistakes.push_back({file, 0, 0, "", std::move(message)});
+    else mistakes.push_back({file, line, column_at(line, byte_column), "", std::move(message)});
     return false;
   };
   try {
@@ -223,18 +212,20 @@ bool Document::parse_tree(const std::string& text, const std::string& file, bool
     if (found) parser.HandleNextDocument(builder);
     return true;
   } catch (const Abort& a) {
-    return fail(a.line, a.column, a.message);
+    return fail(a.line, a.byte_column, a.message);
   } catch (const YAML::Exception& e) {
-    auto [line, column] = builder.place(e.mark);
-    return fail(line, column, explain(e.msg));
+    return fail(from_one(e.mark.line), from_one(e.mark.column), explain(e.msg));
   }
 }
 
 bool Document::parse(const std::string& text, std::vector<Mistake>& mistakes) {
   static constexpr std::string_view kBom = "\xef\xbb\xbf";
-  const std::string plain = text.starts_with(kBom) ? text.substr(kBom.size()) : text;
-  if (!scan_text(plain, file_, mistakes)) return false;
-  if (!parse_tree(plain, file_, false, root_, mistakes)) return false;
+  text_ = text.starts_with(kBom) ? text.substr(kBom.size()) : text;
+  line_start_.assign(1, 0);
+  for (size_t i = 0; i < text_.size(); i++)
+    if (text_[i] == '\n') line_start_.push_back(i + 1);
+  if (!scan_text(text_, file_, mistakes)) return false;
+  if (!parse_tree(text_, file_, false, root_, mistakes)) return false;
   if (!root_ || (root_->kind == Node::Kind::null && root_->text.empty())) {
     mistakes.push_back({file_, 0, 0, "", "the file is empty; a configuration starts with 'version: 1'"});
     return false;
@@ -242,10 +233,16 @@ bool Document::parse(const std::string& text, std::vector<Mistake>& mistakes) {
   return true;
 }
 
+uint32_t Document::column_at(uint32_t line, uint32_t byte_column) const {
+  if (line == 0 || line > line_start_.size()) return byte_column;
+  const std::string_view rest = std::string_view(text_).substr(line_start_[line - 1]);
+  return column_of(rest.substr(0, rest.find('\n')), byte_column);
+}
+
 Mistake Document::at(const Node* n, std::string path, std::string message) const {
   if (!n) return {file_, 0, 0, std::move(path), std::move(message)};
   if (n->from_override) return {"--set", 0, 0, std::move(path), std::move(message)};
-  return {file_, n->line, n->column, std::move(path), std::move(message)};
+  return {file_, n->line, column_at(n->line, n->byte_column), std::move(path), std::move(message)};
 }
 
 }  // namespace sluice::config

@@ -21,7 +21,8 @@ struct Node {
   Kind kind = Kind::null;
   bool quoted = false;        // a scalar in quotes: never a boolean
   bool from_override = false; // made by --set: it has no line
-  uint32_t line = 0, column = 0;
+  uint32_t line = 0;          // from 1
+  uint32_t byte_column = 0;   // from 1; Document::at() counts characters
   uint32_t weight = 1;        // nodes below and including this one, aliases followed
   std::string text;           // scalar, or null as it was written ("null", "~", "")
   std::vector<Node*> items;   // sequence: its items; map: key, value, key, value, …
@@ -36,7 +37,7 @@ const char* describe(Node::Kind k);  // "a list", "a map", "a value", "nothing"
 
 class Document {
  public:
-  static constexpr uint32_t kMaxNodes = 2'000'000;
+  static constexpr uint32_t kMaxNodes = 1'000'000;
   static constexpr unsigned kMaxDepth = 32;
 
   explicit Document(std::string file_name) : file_(std::move(file_name)) {}
@@ -60,10 +61,13 @@ class Document {
   }
 
  private:
+  uint32_t column_at(uint32_t line, uint32_t byte_column) const;
   bool parse_tree(const std::string& text, const std::string& file, bool override_value, Node*& root,
                   std::vector<Mistake>& mistakes);
 
   std::string file_;
+  std::string text_;                 // the file's, for columns
+  std::vector<size_t> line_start_;
   std::deque<Node> arena_;
   Node* root_ = nullptr;
 };

@@ -37,6 +37,8 @@ std::string found(const Node& n) {
       if (static_cast<uint8_t>(c) < 0x20) c = ' ';
     return "'" + s + "'";
   }
+  if (n.kind == Node::Kind::sequence && n.items.empty()) return "an empty list";
+  if (n.kind == Node::Kind::map && n.items.empty()) return "an empty map";
   if (n.kind == Node::Kind::null && !n.text.empty()) return "'" + n.text + "'";
   return describe(n.kind);
 }

@@ -107,6 +107,7 @@ class Object {
     s.update(schema);
     if (!standard.is_null()) s["default"] = std::move(standard);
     fields_.push_back({name, std::move(s), std::move(read), false});
+    known_.push_back(name);
     return *this;
   }
   Object& required() { return fields_.back().required = true, *this; }
@@ -119,25 +120,18 @@ class Object {
   }
 
  private:
-  void check_keys(Reader& r, const At& at) const;
   std::string what_;
   std::vector<Field> fields_;
+  std::vector<std::string> known_;
 };
 
 // Reports keys that are not text, occur twice, or are not among `known`.
 void check_map_keys(Reader& r, const At& at, const std::string& what, const std::vector<std::string>* known);
 
 template <class T>
-void Object<T>::check_keys(Reader& r, const At& at) const {
-  std::vector<std::string> known;
-  for (const Field& f : fields_) known.push_back(f.name);
-  check_map_keys(r, at, what_, &known);
-}
-
-template <class T>
 bool Object<T>::read(Reader& r, const At& at, T& t) const {
-  if (at.node->kind != Node::Kind::map) return r.expected(at, what_ + " as a map (key: value)");
-  check_keys(r, at);
+  if (at.node->kind != Node::Kind::map) return r.expected(at, "a map (key: value)");
+  check_map_keys(r, at, what_, &known_);
   for (const Field& f : fields_) {
     const Node* n = at.node->find(f.name);
     if (n) f.read(r, at.in(f.name, n), t);
@@ -234,23 +228,23 @@ Type<E> choice(const std::vector<std::pair<std::string, E>>& words) {
           }};
 }
 
-Type<bool> boolean();
+const Type<bool>& boolean();
 // Text of low to high bytes; `pattern` is an ECMAScript regular expression for the schema, `good` its check.
 Type<std::string> text(size_t low, size_t high, const std::string& what, const std::string& pattern = "",
                        bool (*good)(std::string_view) = nullptr);
 Type<Duration> duration(Duration low, Duration high);      // 250ms, 30s, 5m
 Type<uint64_t> byte_size(uint64_t low, uint64_t high);     // 512 MiB, 2 GiB
-Type<double> percent();                                    // 0.5%; the value is a share, 0..1
-Type<unsigned> octal_mode();
-Type<Mac> mac_address();
-Type<IpAddr> ip_address();
-Type<Prefix> interface_address();                          // ADDRESS/LENGTH, host bits kept
-Type<Prefix> network();                                    // PREFIX, or an address: itself alone; no host bits
-Type<PortSpan> port_span();                                // 80, 8000-8080
-Type<uint8_t> protocol(bool rule);                         // a name or 1..255
+const Type<double>& percent();                                    // 0.5%; the value is a share, 0..1
+const Type<unsigned>& octal_mode();
+const Type<Mac>& mac_address();
+const Type<IpAddr>& ip_address();
+const Type<Prefix>& interface_address();                          // ADDRESS/LENGTH, host bits kept
+const Type<Prefix>& network();                                    // PREFIX, or an address: itself alone; no host bits
+const Type<PortSpan>& port_span();                                // 80, 8000-8080
+const Type<uint8_t>& protocol(bool rule);                         // a name or 1..255
 const std::vector<std::pair<std::string, uint8_t>>& protocol_names();
 std::string protocol_name(uint8_t proto);
-Type<std::string> port_name();                             // of the section `ports`
+const Type<std::string>& port_name();                             // of the section `ports`
 bool good_name(std::string_view s);                        // [A-Za-z][A-Za-z0-9_-]*, at most 63
 inline constexpr const char* kNamePattern = "^[A-Za-z][A-Za-z0-9_-]{0,62}$";
 inline constexpr const char* kPortNamePattern = "^[A-Za-z][A-Za-z0-9_-]{0,14}$";

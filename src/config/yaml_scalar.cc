@@ -81,8 +81,8 @@ bool good_name(std::string_view s) {
   });
 }
 
-Type<bool> boolean() {
-  return {Json{{"enum", {true, false, "yes", "no"}}}, [](Reader& r, const At& at, bool& out) {
+const Type<bool>& boolean() {
+  static const Type<bool> type = {Json{{"enum", {true, false, "yes", "no"}}}, [](Reader& r, const At& at, bool& out) {
             if (at.node->kind == Node::Kind::scalar && !at.node->quoted) {
               const std::string& s = at.node->text;
               if (s == "yes" || s == "true" || s == "on") return out = true, true;
@@ -90,6 +90,7 @@ Type<bool> boolean() {
             }
             return r.expected(at, "yes or no");
           }};
+  return type;
 }
 
 Type<std::string> text(size_t low, size_t high, const std::string& what, const std::string& pattern,
@@ -148,10 +149,10 @@ Type<uint64_t> byte_size(uint64_t low, uint64_t high) {
           }};
 }
 
-Type<double> percent() {
-  const std::string what = "a share such as 0.5%, from 0% to 100%";
-  return {Json{{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]+)? ?%$"}},
-          [what](Reader& r, const At& at, double& out) {
+const Type<double>& percent() {
+  static const std::string what = "a share such as 0.5%, from 0% to 100%";
+  static const Type<double> type = {Json{{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]+)? ?%$"}},
+          [](Reader& r, const At& at, double& out) {
             double v = 0;
             std::string_view unit;
             if (!needs_scalar(r, at, what)) return false;
@@ -159,12 +160,13 @@ Type<double> percent() {
             out = v / 100;
             return true;
           }};
+  return type;
 }
 
-Type<unsigned> octal_mode() {
-  const std::string what = "an octal file mode such as \"0660\"";
-  return {Json{{"anyOf", Json::array({Json{{"type", "string"}, {"pattern", "^0?[0-7]{3}$"}}, Json{{"type", "integer"}}})}},
-          [what](Reader& r, const At& at, unsigned& out) {
+const Type<unsigned>& octal_mode() {
+  static const std::string what = "an octal file mode such as \"0660\"";
+  static const Type<unsigned> type = {Json{{"anyOf", Json::array({Json{{"type", "string"}, {"pattern", "^0?[0-7]{3}$"}}, Json{{"type", "integer"}}})}},
+          [](Reader& r, const At& at, unsigned& out) {
             if (!needs_scalar(r, at, what)) return false;
             const std::string& s = at.node->text;
             unsigned v = 0;
@@ -174,12 +176,13 @@ Type<unsigned> octal_mode() {
             out = v;
             return true;
           }};
+  return type;
 }
 
-Type<Mac> mac_address() {
-  const std::string what = "a station's MAC address such as 02:00:00:00:00:01";
-  return {Json{{"type", "string"}, {"pattern", "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$"}},
-          [what](Reader& r, const At& at, Mac& out) {
+const Type<Mac>& mac_address() {
+  static const std::string what = "a station's MAC address such as 02:00:00:00:00:01";
+  static const Type<Mac> type = {Json{{"type", "string"}, {"pattern", "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$"}},
+          [](Reader& r, const At& at, Mac& out) {
             if (!needs_scalar(r, at, what)) return false;
             auto m = parse_mac(at.node->text);
             if (!m) return r.expected(at, what);
@@ -189,11 +192,12 @@ Type<Mac> mac_address() {
             out = *m;
             return true;
           }};
+  return type;
 }
 
-Type<IpAddr> ip_address() {
-  const std::string what = "an IPv4 or IPv6 address";
-  return {Json{{"type", "string"}, {"pattern", "^[0-9A-Fa-f:.]+$"}}, [what](Reader& r, const At& at, IpAddr& out) {
+const Type<IpAddr>& ip_address() {
+  static const std::string what = "an IPv4 or IPv6 address";
+  static const Type<IpAddr> type = {Json{{"type", "string"}, {"pattern", "^[0-9A-Fa-f:.]+$"}}, [](Reader& r, const At& at, IpAddr& out) {
             if (!needs_scalar(r, at, what)) return false;
             auto a = parse_ip(at.node->text);
             if (!a) {
@@ -203,31 +207,34 @@ Type<IpAddr> ip_address() {
             out = *a;
             return true;
           }};
+  return type;
 }
 
-Type<Prefix> interface_address() {
-  const std::string what = "an address with the length of its subnet, such as 192.0.2.1/24 or 2001:db8::1/64";
-  return {Json{{"type", "string"}, {"pattern", kPrefixPattern}}, [what](Reader& r, const At& at, Prefix& out) {
+const Type<Prefix>& interface_address() {
+  static const std::string what = "an address with the length of its subnet, such as 192.0.2.1/24 or 2001:db8::1/64";
+  static const Type<Prefix> type = {Json{{"type", "string"}, {"pattern", kPrefixPattern}}, [](Reader& r, const At& at, Prefix& out) {
             if (!needs_scalar(r, at, what)) return false;
             auto p = parse_prefix(at.node->text);
             if (!p) return r.expected(at, what);
             out = *p;
             return true;
           }};
+  return type;
 }
 
-Type<Prefix> network() {
-  return {Json{{"type", "string"}, {"pattern", kNetworkPattern}}, [](Reader& r, const At& at, Prefix& out) {
+const Type<Prefix>& network() {
+  static const Type<Prefix> type = {Json{{"type", "string"}, {"pattern", kNetworkPattern}}, [](Reader& r, const At& at, Prefix& out) {
             if (!needs_scalar(r, at, "a prefix such as 192.0.2.0/24, or an address")) return false;
             return read_network(r, at, at.node->text, out);
           }};
+  return type;
 }
 
-Type<PortSpan> port_span() {
-  const std::string what = "a port number or a range, such as 443 or 8000-8080 (0 to 65535)";
-  return {Json{{"anyOf", Json::array({Json{{"type", "integer"}, {"minimum", 0}, {"maximum", 65535}},
+const Type<PortSpan>& port_span() {
+  static const std::string what = "a port number or a range, such as 443 or 8000-8080 (0 to 65535)";
+  static const Type<PortSpan> type = {Json{{"anyOf", Json::array({Json{{"type", "integer"}, {"minimum", 0}, {"maximum", 65535}},
                                       Json{{"type", "string"}, {"pattern", "^[0-9]{1,5}(-[0-9]{1,5})?$"}}})}},
-          [what](Reader& r, const At& at, PortSpan& out) {
+          [](Reader& r, const At& at, PortSpan& out) {
             if (!needs_scalar(r, at, what)) return false;
             const std::string& s = at.node->text;
             const size_t dash = s.find('-');
@@ -241,6 +248,7 @@ Type<PortSpan> port_span() {
             out = {static_cast<uint16_t>(from), static_cast<uint16_t>(to)};
             return true;
           }};
+  return type;
 }
 
 const std::vector<std::pair<std::string, uint8_t>>& protocol_names() {
@@ -257,7 +265,9 @@ std::string protocol_name(uint8_t proto) {
   return std::to_string(proto);
 }
 
-Type<uint8_t> protocol(bool rule) {
+namespace {
+
+Type<uint8_t> make_protocol(bool rule) {
   std::vector<std::string> names;
   for (auto& [name, number] : protocol_names()) names.push_back(name);
   if (rule) names.insert(names.begin(), "icmp");
@@ -274,8 +284,16 @@ Type<uint8_t> protocol(bool rule) {
           }};
 }
 
-Type<std::string> port_name() {
-  return text(1, 15, "the name of a port", kPortNamePattern, good_name);
+}  // namespace
+
+const Type<uint8_t>& protocol(bool rule) {
+  static const Type<uint8_t> in_rule = make_protocol(true), elsewhere = make_protocol(false);
+  return rule ? in_rule : elsewhere;
+}
+
+const Type<std::string>& port_name() {
+  static const Type<std::string> type = text(1, 15, "the name of a port", kPortNamePattern, good_name);
+  return type;
 }
 
 }  // namespace sluice::config

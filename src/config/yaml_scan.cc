@@ -34,8 +34,7 @@ size_t indentation_tab(std::string_view line) {
 uint32_t column_of(std::string_view line, uint32_t byte_column) {
   uint32_t column = 1;
   for (uint32_t i = 0; i + 1 < byte_column && i < line.size(); i++)
-    if ((static_cast<uint8_t>(line[i]) & 0xc0) != 0x80 || i == 0) column++;
-  // A multi-byte character that starts before the byte is counted once, by its first byte.
+    if ((static_cast<uint8_t>(line[i]) & 0xc0) != 0x80) column++;  // not a byte inside a character
   return column;
 }
 
