@@ -5,7 +5,6 @@
 #include <rte_errno.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "port/eal.h"
@@ -19,13 +18,6 @@ constexpr uint64_t kChecksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLO
 // Redirection tables have 64 entries or a multiple: the same pattern in each makes a hash mean the same
 // queue on every port, whatever the size of its table.
 constexpr unsigned kPattern = 64;
-
-// 0x6d5a repeated: swapping addresses or ports leaves a Toeplitz hash unchanged (Woo and Park 2012).
-std::array<uint8_t, 64> symmetric_key() {
-  std::array<uint8_t, 64> k{};
-  for (size_t i = 0; i < k.size(); i++) k[i] = i % 2 ? 0x5a : 0x6d;
-  return k;
-}
 
 std::string said(int rc) {
   std::string log = eal_log(2);
@@ -64,6 +56,7 @@ rte_eth_conf configuration(DpdkSetup& s, const Options& o, std::array<uint8_t, 6
   if (o.queues > 1 && hash != 0) {
     c.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     c.rx_adv_conf.rss_conf.rss_hf = hash;
+    // A driver that does not say how long its key is (net_null) does not hash.
     if (s.device.hash_key_size > 0 && s.device.hash_key_size <= key.size()) {
       c.rx_adv_conf.rss_conf.rss_key = key.data();
       c.rx_adv_conf.rss_conf.rss_key_len = s.device.hash_key_size;
@@ -94,6 +87,12 @@ Status set_up_queues(const DpdkSetup& s, const Options& o, PacketPool& pool) {
 }
 
 }  // namespace
+
+std::array<uint8_t, 64> symmetric_rss_key() {
+  std::array<uint8_t, 64> k{};
+  for (size_t i = 0; i < k.size(); i++) k[i] = i % 2 ? 0x5a : 0x6d;
+  return k;
+}
 
 bool dpdk_is_real(const DpdkSetup& s) {
   const rte_bus* bus = s.device.device ? rte_bus_find_by_device(s.device.device) : nullptr;
@@ -127,7 +126,7 @@ Result<DpdkSetup> dpdk_probe(const Options& o) {
 
 Status dpdk_configure(DpdkSetup& s, const Options& o, PacketPool& pool) {
   if (Status st = check_limits(s, o, pool); !st) return st;
-  auto key = symmetric_key();
+  auto key = symmetric_rss_key();
   rte_eth_conf c = configuration(s, o, key);
   const auto n = static_cast<uint16_t>(o.queues);
   // Whether a driver has receive interrupts shows only when it is asked for them.

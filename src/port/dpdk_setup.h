@@ -3,6 +3,8 @@
 
 #include <rte_ethdev.h>
 
+#include <array>
+
 #include "packet/pool.h"
 #include "port/options.h"
 
@@ -23,6 +25,9 @@ Result<DpdkSetup> dpdk_probe(const Options& o);
 // Configures it and its queues; it is not started.
 Status dpdk_configure(DpdkSetup& s, const Options& o, PacketPool& pool);
 void dpdk_close(DpdkSetup& s);
+
+// 0x6d5a repeated: swapping addresses or ports leaves a Toeplitz hash unchanged (Woo and Park 2012).
+std::array<uint8_t, 64> symmetric_rss_key();
 
 bool dpdk_is_real(const DpdkSetup& s);  // on a bus that does DMA
 

@@ -32,7 +32,8 @@ struct FlowSpace {          // raw words: fixed bits and mask of the drawn ones
     FlowTuple t;
     const uint64_t h = (i + 1) * 0x9e3779b97f4a7c15ull;
     // The low bits of a product depend on few bits of i, and the last bytes of an address are the host's.
-    const uint64_t s = byte_swapped(h ^ h >> 32), d = byte_swapped((h ^ h >> 29) * 0xbf58476d1ce4e5b9ull);
+    const uint64_t g = (h ^ h >> 29) * 0xbf58476d1ce4e5b9ull;
+    const uint64_t s = byte_swapped(h ^ h >> 32), d = byte_swapped(g ^ g >> 32);
     if constexpr (kSix) {
       t.src[0] = src_fixed[0] | (d & src_mask[0]);
       t.src[1] = src_fixed[1] | (s & src_mask[1]);

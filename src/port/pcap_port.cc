@@ -69,7 +69,7 @@ class PcapPort final : public Port {
   std::unique_ptr<PcapngWriter> out_;
   bool live_;
   bool anchored_ = false;
-  Duration shift_{};
+  int64_t back_ = 0;                            // capture time minus the box's
   unsigned room_, interface_ = 0;
   PcapReader::Frame frame_;                     // what comes at next_
   std::atomic<int64_t> next_{INT64_MAX};
@@ -87,7 +87,7 @@ void PcapPort::advance() {
   auto r = in_ ? in_->next(frame_) : PcapReader::Next::end;
   if (r == PcapReader::Next::frame) {
     frames_.add(1);
-    int64_t at = (frame_.time + shift_).ns, before = next_event().ns;
+    int64_t at = frame_.time.ns - back_, before = next_event().ns;
     if (before != INT64_MAX && at < before) {
       backward_.add(1);
       at = before;
@@ -106,7 +106,7 @@ unsigned PcapPort::rx_burst(unsigned queue, Instant now, rte_mbuf** pkts, unsign
   if (queue != 0) return 0;
   if (live_ && !anchored_ && !exhausted()) {
     anchored_ = true;
-    shift_ = now - next_event();
+    back_ = next_event().ns - now.ns;
     next_.store(now.ns, std::memory_order_relaxed);
   }
   unsigned got = 0;
@@ -139,7 +139,7 @@ unsigned PcapPort::tx_burst(unsigned, Instant now, rte_mbuf** pkts, unsigned n) 
   {
     std::lock_guard lock(mutex_);
     for (unsigned i = 0; i < n && out_; i++)
-      tx_errors_ += !out_->frame(interface_, now - shift_, PcapngWriter::Direction::outbound, pkts[i]);
+      tx_errors_ += !out_->frame(interface_, Instant{now.ns + back_}, PcapngWriter::Direction::outbound, pkts[i]);
     sent_ += n;
   }
   rte_pktmbuf_free_bulk(pkts, n);

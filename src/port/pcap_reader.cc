@@ -150,7 +150,7 @@ Status PcapReader::read_section_head() {
   uint32_t order = u32(b, 8);
   if (order != kByteOrder && order != byte_swapped(kByteOrder))
     return Error{name_ + " has a pcapng section header without a byte-order mark"};
-  swapped_ = order != kByteOrder;
+  if (order != kByteOrder) swapped_ = !swapped_;
   uint32_t length = u32(b, 4);
   if (length < 28 || length % 4 != 0 || length > kLargestBlock)
     return Error{name_ + " has a pcapng section header of an impossible length, " + std::to_string(length)};

@@ -1,0 +1,1 @@
+#include "eal_env.h"
