@@ -26,9 +26,10 @@ inline bool in_lab = false;
 
 inline bool run(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
 
-inline void quiet_ipv6() {  // no router solicitations and reports between the frames of a test
+// Off: no router solicitations and reports between the frames of a test.
+inline void quiet_ipv6(bool off = true) {
   for (const char* which : {"all", "default"})
-    std::ofstream(std::string("/proc/sys/net/ipv6/conf/") + which + "/disable_ipv6") << 1;
+    std::ofstream(std::string("/proc/sys/net/ipv6/conf/") + which + "/disable_ipv6") << (off ? 1 : 0);
 }
 
 class VethLab : public ::testing::Environment {
@@ -76,6 +77,8 @@ class Station {
     a.sll_ifindex = static_cast<int>(if_nametoindex(device.c_str()));
     const int on = 1;
     setsockopt(fd_, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
+    const int room = 64 << 20;
+    setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     ok = bind(fd_, reinterpret_cast<sockaddr*>(&a), sizeof a) == 0;
   }
   ~Station() { close(fd_); }
