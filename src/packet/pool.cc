@@ -6,6 +6,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <fstream>
+
 #include "packet/meta.h"
 
 namespace sluice {
@@ -20,6 +23,25 @@ struct Region {
   bool huge = false;
 };
 
+// What can be had without pushing other programs out (MemAvailable); all there is where the kernel does not say.
+size_t available_memory() {
+  std::ifstream f("/proc/meminfo");
+  for (std::string word; f >> word;) {
+    size_t kib = 0;
+    if (word == "MemAvailable:" && f >> kib) return kib << 10;
+  }
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// Every page is there on return, so that none is missing later, in the middle of a packet.
+bool populate(void* p, size_t size) {
+  madvise(p, size, MADV_HUGEPAGE);
+  if (madvise(p, size, MADV_POPULATE_WRITE) == 0) return true;
+  if (errno != EINVAL) return false;  // EINVAL: a kernel before 5.14
+  for (size_t i = 0; i < size; i += 4096) static_cast<volatile char*>(p)[i] = 0;
+  return true;
+}
+
 Region map_region(const std::string& name, size_t size, bool want_huge) {
   Region r;
   if (want_huge) {
@@ -30,13 +52,15 @@ Region map_region(const std::string& name, size_t size, bool want_huge) {
     if (!r.huge && r.fd >= 0) close(r.fd);
   }
   if (!r.huge) {
+    // Asked first: the kernel would hand out what it does not have, and kill somebody for it.
+    r.fd = -1;
+    if (size > available_memory()) return r;
     r.fd = memfd_create(name.c_str(), MFD_CLOEXEC);
     if (r.fd < 0 || ftruncate(r.fd, static_cast<off_t>(size)) != 0) return r;
     r.p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, r.fd, 0);
-    if (r.p == MAP_FAILED) return r;
-    madvise(r.p, size, MADV_HUGEPAGE);
-    if (madvise(r.p, size, MADV_POPULATE_WRITE) != 0) {
-      for (size_t i = 0; i < size; i += 4096) static_cast<volatile char*>(r.p)[i] = 0;
+    if (r.p != MAP_FAILED && !populate(r.p, size)) {
+      munmap(r.p, size);
+      r.p = MAP_FAILED;
     }
   }
   return r;

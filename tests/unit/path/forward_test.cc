@@ -111,7 +111,7 @@ TEST_F(Forward, ABurstKeepsTheOrderOfAFlow) {
       std::vector<unsigned> ids;
       for (auto& s : out.sent)
         if (s.port == p) ids.push_back(get16(s.frame, 18));
-      if (round == 1) EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+      EXPECT_TRUE(round == 0 || std::is_sorted(ids.begin(), ids.end()));
       EXPECT_EQ(std::count_if(frames.begin(), frames.end(), [&](auto& f) { return (f[32] == 3) == (p == kC); }),
                 static_cast<long>(ids.size()));
     }
@@ -295,7 +295,7 @@ TEST_F(Forward, VlanTagsAreNotForUs) {
 }
 
 TEST_F(Forward, ShortL4AndUnknownProtocolsPass) {
-  for (uint8_t proto : {1, 6, 17, 47, 50, 132, 253}) {
+  for (uint8_t proto : Octets{1, 6, 17, 47, 50, 132, 253}) {
     for (size_t n : {0u, 1u, 4u, 7u}) {
       V4 h;
       h.src = kA4, h.dst = kB4, h.proto = proto;
@@ -317,7 +317,7 @@ TEST_F(Forward, RecordRouteIsFilledInOnEveryPacket) {
     EXPECT_EQ(plain_sum(Octets(out.sent[0].frame.begin() + 14, out.sent[0].frame.begin() + 42)), 0xffffu);
     expect_forwarded(kA, udp4(kA4, kB4, 1, 2), kB);
   }
-  h.options = {7, 3, 9, 0};
+  h.options = {7, 7, 2, 0, 0, 0, 0};
   expect_error(kA, udp4(kA4, kB4, 1, 2, pattern(18), h), 12, 0, DropReason::ip_options);
 }
 

@@ -288,6 +288,7 @@ TEST(Parse, FastPathAgreesWithTheSlowOne) {
 #ifdef SLUICE_ASAN
 // The guard of all these tests: one byte behind the frame is out of bounds, and seen.
 TEST(ExactMbufDeathTest, OneByteTooManyIsSeen) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(
       {
         ExactMbuf m(v4({}, udp(1, 2)));
