@@ -2,13 +2,12 @@
 #include <rte_common.h>
 
 #include <algorithm>
+#include <new>
 
 #include "engine/box_impl.h"
 #include "engine/numa.h"
 #include "engine/secrets.h"
-#if __has_include("port/tap.h")
 #include "port/tap.h"
-#endif
 
 namespace sluice::engine {
 
@@ -43,9 +42,7 @@ Result<std::unique_ptr<Box>> Box::create(const BoxOptions& o) {
   Impl& b = *box->impl_;
   b.options = o;
   if (!b.options.open_port) b.options.open_port = port::open;
-#if __has_include("port/tap.h")
   if (!b.options.open_tap) b.options.open_tap = port::open_tap;
-#endif
 
   auto pool = PacketPool::create(pool_name(), {.packets = o.packets,
                                                .numa_node = numa_node_of(o.worker_cpus[0]),
@@ -53,7 +50,11 @@ Result<std::unique_ptr<Box>> Box::create(const BoxOptions& o) {
   if (!pool) return Error{pool.error()};
   b.pool = std::move(*pool);
   if (Status s = b.open_ports(); !s) return Error{s.error()};
-  if (Status s = b.make_engines(); !s) return Error{s.error()};
+  try {
+    if (Status s = b.make_engines(); !s) return Error{s.error()};
+  } catch (const std::bad_alloc&) {
+    return Error{"not enough memory for the tables and rings: lower flows, neighbors or the number of workers"};
+  }
   b.warn_about_far_memory();
   return box;
 }

@@ -53,6 +53,7 @@ struct Box::Impl {
   void empty_rings();
   void stop_all();
   void sync_taps(const path::Snapshot& s);
+  void open_tap(uint16_t port, const Interface& i);
   void wake_all();
   // Returns when every lcore has ended the turn it was in, and the sleep after it; false: one did not in time.
   bool all_turned(Duration at_most);

@@ -74,26 +74,25 @@ void Box::Impl::sync_taps(const path::Snapshot& s) {
   for (uint16_t i = 0; i < ports.size(); ++i) {
     const auto& ifs = s.interfaces->port;
     const bool wanted = i < ifs.size() && ifs[i].configured && !ifs[i].exception.empty();
-    if (wanted == static_cast<bool>(taps[i])) continue;
-    if (!wanted) {
-      stack->set_tap(i, nullptr);
-      // An lcore that does not turn may still hold it: then it lives until the box ends.
-      if (!threads() || all_turned(kStalled)) {
-        taps[i]->stop();
-        taps[i].reset();
-      }
-      continue;
+    if (wanted && !taps[i]) open_tap(i, ifs[i]);
+    stack->set_tap(i, wanted ? taps[i].get() : nullptr);
+    // An lcore that does not turn may still hold it: then it lives until the next snapshot.
+    if (!wanted && taps[i] && (!threads() || all_turned(kStalled))) {
+      taps[i]->stop();
+      taps[i].reset();
     }
-    auto tap = options.open_tap(ifs[i].name, ifs[i].mac, ifs[i].mtu, *pool);
-    Status started = tap ? (*tap)->start() : Status(Error{tap.error()});
-    if (!started) {
-      tap_error = started.error();
-      events.push_back({Level::error, "exception path of port " + ifs[i].name + ": " + tap_error});
-      continue;
-    }
-    taps[i] = std::move(*tap);
-    stack->set_tap(i, taps[i].get());
   }
+}
+
+void Box::Impl::open_tap(uint16_t port, const Interface& i) {
+  auto tap = options.open_tap(i.name, i.mac, i.mtu, *pool);
+  const Status started = tap ? (*tap)->start() : Status(Error{tap.error()});
+  if (started) {
+    taps[port] = std::move(*tap);
+    return;
+  }
+  tap_error = "exception path of port " + i.name + ": " + started.error();
+  events.push_back({Level::error, tap_error});
 }
 
 // ---- upkeep

@@ -3,7 +3,8 @@
 // counting turns, so that it means the same on every machine.
 //
 // A wake-up that brought no work (a timer, the control thread) goes straight back to sleep: only work starts
-// the sequence anew.
+// the sequence anew. A descriptor that is readable time and again without bringing any (a device in trouble)
+// is not listened to until work comes by itself: the lcore polls with short sleeps instead of spinning.
 #pragma once
 
 #include <array>
@@ -32,6 +33,7 @@ class Idle {
     if (handled) {
       idle_since_ = Instant::never();
       poll_ = kPollShort;
+      false_alarms_ = 0;
       return Step::turn;
     }
     if (busy_) return Step::turn;
@@ -39,6 +41,10 @@ class Idle {
     const Duration idle = now - idle_since_;
     return idle < kSpin ? Step::turn : idle < kPause ? Step::pause : Step::sleep;
   }
+  // A descriptor woke the lcore. Followed by a turn: after() tells whether there was anything.
+  void alarmed() { false_alarms_ += false_alarms_ <= kFalseAlarms; }
+  bool ignores_alarms() const { return false_alarms_ > kFalseAlarms; }
+
   // How long to sleep; 0: not at all, the deadline is there.
   Duration length(Instant now, Instant deadline, bool must_poll) {
     Duration d = must_poll ? poll_ : kLongest;
@@ -48,7 +54,9 @@ class Idle {
   }
 
  private:
+  static constexpr unsigned kFalseAlarms = 16;
   bool busy_;
+  unsigned false_alarms_ = 0;
   Instant idle_since_ = Instant::never();
   Duration poll_ = kPollShort;
 };

@@ -53,18 +53,21 @@ Instant Lcore::next_deadline() const {
 void Lcore::sleep(Instant now) {
   waits_.fds.clear();
   waits_.must_poll = false;
-  waits_.add(bell_.fd());
+  waits_.add(bell_.fd());  // the first
   bell_.going_to_sleep();
   bool quiet = !action_.load(std::memory_order_relaxed) && !stop_.load(std::memory_order_relaxed);
   for (Engine* e : engines_) quiet = e->arm(waits_) && quiet;
-  const Duration length = quiet ? idle_.length(now, next_deadline(), waits_.must_poll) : Duration{};
+  const bool bell_alone = idle_.ignores_alarms();
+  const bool must_poll = waits_.must_poll || bell_alone;
+  const Duration length = quiet ? idle_.length(now, next_deadline(), must_poll) : Duration{};
   if (length.ns > 0) {
     qsbr_.offline(id_);
     const timespec t{length.ns / 1'000'000'000, length.ns % 1'000'000'000};
-    const int ready = ppoll(waits_.fds.data(), waits_.fds.size(), &t, nullptr);
+    const int ready = ppoll(waits_.fds.data(), bell_alone ? 1 : waits_.fds.size(), &t, nullptr);
     qsbr_.online(id_);
     counters_.sleeps.add(1);
     if (ready > 0) counters_.wakeups.add(1);
+    if (ready > 0 && !waits_.fds[0].revents) idle_.alarmed();
   }
   const Instant rung_at = bell_.awake();
   // A ring from before the sleep was answered by being awake, and measures nothing.

@@ -40,8 +40,6 @@ unsigned StackEngine::poll(Instant now, unsigned quota) {
 }
 
 unsigned StackEngine::take_from_taps(Instant now) {
-  if (now - taps_read_ < kTapEvery) return 0;
-  taps_read_ = now;
   unsigned handled = 0;
   for (uint16_t i = 0; i < wiring_.ports.size(); ++i) {
     port::Port* tap = tap_[i].load(std::memory_order_acquire);

@@ -40,9 +40,6 @@ class StackEngine final : public Engine, private stack::StackOut {
   void count_lost(rte_mbuf* m);  // a packet that was still on a ring
 
  private:
-  // Reading a TAP is a system call: while the lcore is busy, it is made this often.
-  static constexpr Duration kTapEvery = Duration::micros(100);
-
   void emit(rte_mbuf* m) override;
   void exception(rte_mbuf* m) override;
   unsigned take_from_taps(Instant now);
@@ -59,7 +56,7 @@ class StackEngine final : public Engine, private stack::StackOut {
   std::unique_ptr<stack::HostStack> stack_;
   std::array<std::atomic<port::Port*>, kMaxPorts> tap_{};
   std::array<Batch, kMaxWorkers> to_worker_;
-  Instant now_{}, taps_read_{};
+  Instant now_{};
   uint32_t seen_generation_ = UINT32_MAX;
   unsigned next_ring_ = 0;
   std::atomic<unsigned> held_{0};

@@ -147,8 +147,7 @@ class BoxTest : public ::testing::Test {
     const Instant end = now + d;
     while (now < end) {
       settle();
-      const Instant next = box->next_deadline();
-      now = next > now && next < end ? next : end;
+      now = std::max(now, std::min(end, box->next_deadline()));
     }
     settle();
   }

@@ -254,12 +254,43 @@ TEST_F(BoxTest, WhatWaitsWhenTheBoxStopsIsCounted) {
   EXPECT_FALSE(box->start()) << "a box starts once";
 }
 
-TEST_F(BoxTest, PortsThatDoNotStartAreAnError) {
+TEST_F(BoxTest, AReplayHasNoHostButAccountsForWhatItWouldGet) {
+  make_simulated();
+  introduce_hosts();
+  auto s = std::make_shared<path::Snapshot>(*router_snapshot(2));
+  auto ifs = std::make_shared<Interfaces>(*s->interfaces);
+  ifs->port[0].exception = {{.proto = wire::kProtoUdp, .dport = 67, .sport = 0, .source = {}}};
+  s->interfaces = ifs;
+  box->publish(s);
+  const uint64_t consumed = books(*box).consumed;
+  lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 68, kLanBox, 67));
+  settle();
+  EXPECT_EQ(books(*box).consumed, consumed + 1);
+  expect_audit_closed(*box);
+}
+
+TEST(BoxStart, APortThatDoesNotStartIsAnErrorAndTheOthersAreStopped) {
+  FakePort* first = nullptr;
   BoxOptions o;
-  o.virtual_time = true;
-  make(o);
-  EXPECT_TRUE(box->running());
-  EXPECT_EQ(lan->started, 1u);
+  o.ports = {{.name = "lan", .index = 0}, {.name = "wan", .index = 1}};
+  o.worker_cpus = {0};
+  o.packets = 1024;
+  o.huge_pages = false;
+  o.pipeline.flows4 = o.pipeline.flows6 = 1024;
+  o.open_port = [&](const port::Options& p, PacketPool& pool) -> Result<std::unique_ptr<port::Port>> {
+    auto made = std::make_unique<FakePort>(p.index, p.name, kLanMac, 1, 1, pool);
+    if (p.index == 0) first = made.get();
+    else made->start_error = "wan is gone";
+    return std::unique_ptr<port::Port>(std::move(made));
+  };
+  auto made = Box::create(o);
+  ASSERT_TRUE(made) << made.error();
+  (*made)->publish(router_snapshot());
+  const Status s = (*made)->start();
+  ASSERT_FALSE(s);
+  EXPECT_EQ(s.error(), "wan is gone");
+  EXPECT_EQ(first->stopped, 1u);
+  EXPECT_FALSE((*made)->running());
 }
 
 TEST(BoxCreate, RefusesWhatCannotBe) {

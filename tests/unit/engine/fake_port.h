@@ -2,9 +2,11 @@
 // descriptors follow a script. Its queues are locked, so that a test may feed a box that runs in threads.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -36,10 +38,11 @@ class FakePort final : public port::Port {
   }
 
   // ---- the script, for the test
-  bool sleepable = true;          // false: no descriptors
-  bool up = true;
+  std::atomic<bool> sleepable{true};  // false: no descriptors
+  std::atomic<bool> up{true};
   unsigned room = UINT32_MAX;     // frames that one tx_burst takes at most
   unsigned started = 0, stopped = 0;
+  std::string start_error;        // start() fails with it
   std::function<void(rte_mbuf**, unsigned)> on_rx;  // on the queue's lcore
   std::function<std::vector<port::Event>(const std::function<void()>&)> on_maintain;
   port::Info& mutable_info() { return info_; }
@@ -116,7 +119,10 @@ class FakePort final : public port::Port {
     for (const Rx& q : rx_) s.held += static_cast<unsigned>(q.frames.size());
     return s;
   }
-  Status start() override { return ++started, Status(); }
+  Status start() override {
+    if (!start_error.empty()) return Error{start_error};
+    return ++started, Status();
+  }
   void stop() override {
     ++stopped;
     std::lock_guard lock(mutex_);

@@ -24,12 +24,17 @@ class CountingEngine final : public Engine {
     return work.exchange(0);
   }
   Instant next_deadline() const override { return Instant::never(); }
-  bool arm(WaitSet&) override { return arms.fetch_add(1), work.load() == 0; }
+  bool arm(WaitSet& set) override {
+    arms.fetch_add(1);
+    if (descriptor >= 0) set.add(descriptor);
+    return work.load() == 0;
+  }
   void disarm() override { disarms.fetch_add(1); }
 
   std::atomic<uint64_t> polls{0}, arms{0}, disarms{0};
   std::atomic<unsigned> work{0};
   std::atomic<int64_t> last{0};
+  int descriptor = -1;
 };
 
 class LcoreTest : public ::testing::Test {
@@ -81,6 +86,24 @@ TEST_F(LcoreTest, SleepsWhenIdleAndWakesForTheBell) {
   EXPECT_GT(l->counters().sleeps.get(), 0u);
   EXPECT_GT(l->counters().wakeups.get(), 0u);
   EXPECT_EQ(engine.arms, engine.disarms);
+}
+
+// A device in trouble may leave its descriptor readable for ever.
+TEST_F(LcoreTest, ADescriptorThatCriesWolfIsNotListenedTo) {
+  Bell wolf;
+  wolf.going_to_sleep();
+  wolf.ring();
+  engine.descriptor = wolf.fd();
+  auto l = make(false);
+  ASSERT_TRUE(l->start("sluice-test"));
+  const auto sleeps = [&] { return l->counters().sleeps.get(); };
+  ASSERT_TRUE(nap_until([&] { return sleeps() > 100; }, kLong));
+  EXPECT_LT(l->counters().wakeups.get(), 50u) << "the later sleeps end by time";
+  engine.work = 1;
+  const uint64_t wakeups = l->counters().wakeups.get();
+  EXPECT_TRUE(nap_until([&] { return l->counters().packets.get() == 1; }, kLong)) << "it looks for itself";
+  EXPECT_TRUE(nap_until([&] { return l->counters().wakeups.get() > wakeups; }, kLong)) << "and listens again";
+  l->stop();
 }
 
 TEST_F(LcoreTest, ActionsRunWhileItSleeps) {

@@ -85,7 +85,8 @@ TEST_F(ThreadsTest, ForwardsAndSleeps) {
 TEST_F(ThreadsTest, WithoutDescriptorsItLooksForItself) {
   BoxOptions o;
   make(o);
-  lan->sleepable = wan->sleepable = false;
+  lan->sleepable = false;
+  wan->sleepable = false;
   introduce();
   lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 1000, kWanHost, 2000));
   EXPECT_NE(udp_of(wait_udp(*wan)), nullptr);
@@ -198,6 +199,63 @@ TEST_F(ThreadsTest, MeasuresWakeUpsWhileItSleeps) {
   EXPECT_TRUE(nap_until([&] { return box->maintain(), box->lcores()[0].wake_p50_ns >= 0; }, kLong));
   const auto v = box->lcores()[0];
   EXPECT_LE(v.wake_p50_ns, v.wake_p99_ns);
+}
+
+// A snapshot with an exception on lan for everything that is UDP to port 67.
+std::shared_ptr<const path::Snapshot> snapshot_with_exception(uint32_t generation) {
+  auto s = std::make_shared<path::Snapshot>(*router_snapshot(generation));
+  auto ifs = std::make_shared<Interfaces>(*s->interfaces);
+  ifs->port[0].exception = {{.proto = wire::kProtoUdp, .dport = 67, .sport = 0, .source = {}}};
+  s->interfaces = ifs;
+  return s;
+}
+
+TEST_F(ThreadsTest, ChosenTrafficGoesToTheHostAndBack) {
+  BoxOptions o;
+  FakePort* tap = nullptr;
+  unsigned opened = 0;
+  o.open_tap = [&](const std::string& name, const Mac& m, uint16_t, PacketPool& pool) {
+    EXPECT_EQ(name, "lan");
+    auto made = std::make_unique<FakePort>(uint16_t{0}, name, m, 1, 1, pool);
+    tap = made.get();
+    ++opened;
+    return Result<std::unique_ptr<port::Port>>(std::move(made));
+  };
+  make(o);
+  EXPECT_EQ(opened, 0u) << "no exception, no TAP";
+  introduce();
+  box->publish(snapshot_with_exception(2));
+  ASSERT_EQ(opened, 1u);
+  EXPECT_EQ(tap->started, 1u);
+
+  const Frame to_host = udp(kLanMac, kLanHostMac, kLanHost, 68, kLanBox, 67);
+  lan->feed(to_host);
+  EXPECT_EQ(wait_any(*tap), to_host) << "whole and unchanged";
+  const Frame from_host = udp(kLanHostMac, kLanMac, kLanBox, 67, kLanHost, 68);
+  tap->feed(from_host);
+  EXPECT_EQ(wait_udp(*lan), from_host);
+  expect_closed_soon();
+
+  box->publish(snapshot_with_exception(3));
+  EXPECT_EQ(opened, 1u) << "it stays while it is wanted";
+  box->publish(router_snapshot(4));
+  lan->feed(to_host);
+  EXPECT_NE(icmp_of(wait_any(*lan)), nullptr) << "without it, nobody listens on that port";
+}
+
+TEST_F(ThreadsTest, ATapThatCannotBeMadeIsToldAndTheBoxRunsOn) {
+  BoxOptions o;
+  o.open_tap = [](const std::string&, const Mac&, uint16_t, PacketPool&) -> Result<std::unique_ptr<port::Port>> {
+    return Error{"no /dev/net/tun"};
+  };
+  make(o);
+  introduce();
+  box->publish(snapshot_with_exception(2));
+  const auto events = box->maintain();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_NE(events[0].text.find("no /dev/net/tun"), std::string::npos);
+  lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 68, kLanBox, 67));
+  EXPECT_TRUE(nap_until([&] { return books(*box).drops(DropReason::exception_full) == 1; }, kLong));
 }
 
 TEST_F(ThreadsTest, StopsUnderTrafficWithoutALeak) {
