@@ -17,6 +17,7 @@ namespace sluice::path {
 struct NextHop {
   uint16_t port = kNoPort;
   IpAddr via;  // none(): on-link, the destination itself is the neighbour
+  bool operator==(const NextHop&) const = default;
 };
 
 struct NextHopGroup {
@@ -31,16 +32,19 @@ struct NextHopGroup {
   uint8_t hops = 0;
   uint16_t local_port = kNoPort;  // local, broadcast: whose address
   std::array<NextHop, kMaxEcmp> hop;
+  bool operator==(const NextHopGroup&) const = default;
 };
 
 struct Routes {
-  std::unique_ptr<const Fib4> fib4;
-  std::unique_ptr<const Fib6> fib6;
+  std::shared_ptr<const Fib4> fib4;  // shared with the snapshot before where it answers alike
+  std::shared_ptr<const Fib6> fib6;
   std::vector<NextHopGroup> groups;
-  struct Entry {  // for people: what was asked for, in the file's order, connected and local routes too
+  // For people: what was asked for. IPv4, then IPv6; of each what the addresses bring, then the file's routes in
+  // its order, then those of route files.
+  struct Entry {
     Prefix prefix;
     uint32_t group;
-    const char* origin;  // "connected", "local", "static", "file"
+    const char* origin;  // "connected", "local", "broadcast", "static", "file"
   };
   std::vector<Entry> entries;
 };

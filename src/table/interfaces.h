@@ -15,6 +15,7 @@ struct LocalTraffic {  // what is handed to the host's TAP interface; unset fiel
   uint16_t dport = 0;  // host order; 0: any
   uint16_t sport = 0;
   std::optional<Prefix> source;
+  bool operator==(const LocalTraffic&) const = default;
 };
 
 struct Interface {
@@ -27,6 +28,7 @@ struct Interface {
   std::vector<Prefix> addresses;   // with host bits: the box's own addresses and their on-link prefixes
   Ip6 link_local;                  // always present: EUI-64 of the MAC unless configured
   std::vector<LocalTraffic> exception;  // traffic for the host, by TAP
+  bool operator==(const Interface&) const = default;
 };
 
 struct NeighborTimers {            // RFC 4861 section 10 names and defaults, used for ARP alike
@@ -37,12 +39,14 @@ struct NeighborTimers {            // RFC 4861 section 10 names and defaults, us
   unsigned max_unicast_solicit = 3;
   Duration gc_stale = Duration::seconds(600);  // an unused entry is forgotten
   unsigned queue_packets = 16;                 // per unresolved neighbour
+  bool operator==(const NeighborTimers&) const = default;
 };
 
 struct StaticNeighbor {
   uint16_t port;
   IpAddr addr;
   Mac mac;
+  bool operator==(const StaticNeighbor&) const = default;
 };
 
 struct Interfaces {

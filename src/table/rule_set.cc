@@ -318,6 +318,11 @@ Result<std::shared_ptr<const RuleSet>> RuleSet::build(std::vector<Rule> rules, c
   return std::shared_ptr<const RuleSet>(std::move(set));
 }
 
+RuleSet::Figures RuleSet::count(const Rule& r) {
+  auto whole = [](double v) { return v < 1e15 ? static_cast<size_t>(v) : SIZE_MAX; };
+  return {whole(count_entries(r, 4)), whole(count_entries(r, 6))};
+}
+
 void RuleSet::inherit(const RuleSet& previous) {
   earlier_ = previous.counters_;
   inherited_.resize(rules_.size() + 1);

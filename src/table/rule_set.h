@@ -102,6 +102,7 @@ class RuleSet {
     size_t entries4 = 0, entries6 = 0;  // after sets are multiplied out
   };
   const Figures& figures() const { return figures_; }
+  static Figures count(const Rule& r);  // what one rule comes to; SIZE_MAX: beyond counting
   RuleAction default_action() const { return default_; }
   const std::vector<Rule>& rules() const { return rules_; }
 
