@@ -19,6 +19,7 @@ struct Datagram {
   unsigned l4 = 0;           // offset in `packet`
   unsigned proto_at = 0;     // offset of the next-header field that named `proto`
   bool group = false;        // multicast or broadcast destination: never answered with an error
+  bool anycast = false;      // to a subnet's routers: answered from an address of the box's own
   bool fragment_header = false;
   bool reassembled = false;
 

@@ -59,7 +59,7 @@ void Icmp::receive6(Turn& t, Datagram& d) {
   if (d.src.v6().unspecified()) return t.drop(d.m, DropReason::ip_source_invalid);
   if (type == kTooBig) return too_big(t, d);
   if (type != kEcho6) return t.drop(d.m, DropReason::icmp_unhandled);
-  echo(t, d, d.group ? source_towards(*t.port(d.in_port), d.src) : d.dst);
+  echo(t, d, d.group || d.anycast ? source_towards(*t.port(d.in_port), d.src) : d.dst);
 }
 
 // Believed only about a packet that the box may have sent: from one of its addresses.

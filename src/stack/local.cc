@@ -45,7 +45,9 @@ bool member(const Interface& ifc, const Ip6& group) {
   constexpr Ip6 kAllRouters{{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
   if (group == kAllNodes || group == kAllRouters || group == solicited_node(ifc.link_local)) return true;
   for (const Prefix& p : ifc.addresses)
-    if (p.addr.family == 6 && group == solicited_node(p.addr.v6())) return true;
+    if (p.addr.family == 6 && (group == solicited_node(p.addr.v6()) ||
+                                 (p.len < 127 && group == solicited_node(p.masked().addr.v6()))))
+      return true;
   return false;
 }
 
@@ -91,7 +93,7 @@ void Local::receive4(Turn& t, Datagram& d) {
   const Ip4Hdr ip = *wire::at<Ip4Hdr>(d.packet.data());
   const unsigned header = ip.header_length();
   if (header < sizeof(Ip4Hdr) || header > d.packet.size()) return t.drop(d.m, DropReason::ip_header_length);
-  if (!wire::single_host(ip.src)) return t.drop(d.m, DropReason::ip_source_invalid);
+  if (!wire::single_host(ip.src) || directed_broadcast(ifc, ip.src)) return t.drop(d.m, DropReason::ip_source_invalid);
   if (!owns_any(t.ifs, d.in_port, ip.dst)) {
     d.group = true;
     const bool broadcast = ip.dst.host() == kBroadcast || directed_broadcast(ifc, ip.dst);
@@ -116,7 +118,8 @@ void Local::receive6(Turn& t, Datagram& d) {
     d.group = true;
     if (!member(ifc, dst)) return t.drop(d.m, DropReason::multicast_policy);
   } else if (!owns_any(t.ifs, d.in_port, dst)) {
-    return t.drop(d.m, DropReason::ip_destination_invalid);
+    if (!router_anycast_any(t.ifs, dst)) return t.drop(d.m, DropReason::ip_destination_invalid);
+    d.anycast = true;
   }
   if (!src.unspecified() && !wire::single_host(src)) return t.drop(d.m, DropReason::ip_source_invalid);
   headers6(t, d);
@@ -144,7 +147,8 @@ void Local::headers6(Turn& t, Datagram& d) {
   wire::Ip6ExtHeader h;
   while (chain.next(h)) {
     const wire::Ip6Frag* f = chain.fragment();
-    if (f && d.reassembled) return t.drop(d.m, DropReason::ip6_extension);  // fragments within fragments
+    // Fragments within fragments: RFC 7112 ruled them out before, and there is one buffer to release.
+    if (f && d.reassembled) return t.drop(d.m, DropReason::ip6_extension);
     if (h.type != wire::kProtoFragment || (f->offset() == 0 && !f->more())) continue;
     d.l4 = h.offset + h.length;
     return fragment(t, d, {.id = f->id.host(), .proto = f->next_header, .offset = f->offset(), .more = f->more(),

@@ -126,9 +126,12 @@ void Nd::solicitation(Turn& t, Datagram& d) {
   const bool dad = src.unspecified();
   if (!o.valid || (dad && (o.mac || d.dst.v6() != solicited_node(target))))
     return t.drop(d.m, DropReason::nd_invalid);
-  if (!owns(ifc, target)) return t.drop(d.m, d.group ? DropReason::multicast_policy : DropReason::icmp_unhandled);
+  const bool anycast = !owns(ifc, target) && router_anycast(ifc, target);
+  if (!anycast && !owns(ifc, target))
+    return t.drop(d.m, d.group ? DropReason::multicast_policy : DropReason::icmp_unhandled);
 
-  const uint32_t flags = kRouter | kOverride | (dad ? 0 : kSolicited);
+  // One of several routers: whoever answers first is as good (RFC 4861 7.2.7).
+  const uint32_t flags = kRouter | (anycast ? 0 : kOverride) | (dad ? 0 : kSolicited);
   const Message n{kNa, flags, target, dad ? kAllNodes : src, target, kTargetMac};
   rte_mbuf* m = build(t, ifc.mac, n);
   if (m) stash(m).worker = d.worker;

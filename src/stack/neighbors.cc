@@ -134,6 +134,7 @@ void Neighbors::erase(Turn& t, uint32_t i) {
 
 bool Neighbors::make_room(Turn& t) {
   if (failed_.n > 0) return erase(t, failed_.head), true;
+  if (live_.empty()) return false;
   uint32_t victim = kNone;
   const size_t start = t.core.random() % live_.size();
   for (size_t n = 0; n < std::min<size_t>(kVictims, live_.size()); n++) {

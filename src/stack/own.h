@@ -21,6 +21,18 @@ inline bool owns_any(const Interfaces& ifs, uint16_t in_port, const IpAddr& a) {
   return false;
 }
 
+// The subnet-router anycast address of one of the port's prefixes (RFC 4291 2.6.1; RFC 6164: none on a /127).
+inline bool router_anycast(const Interface& i, const IpAddr& a) {
+  for (const Prefix& p : i.addresses)
+    if (p.addr.family == 6 && p.len < 127 && a == p.masked().addr) return true;
+  return false;
+}
+inline bool router_anycast_any(const Interfaces& ifs, const IpAddr& a) {
+  for (const Interface& i : ifs.port)
+    if (i.configured && router_anycast(i, a)) return true;
+  return false;
+}
+
 inline const Prefix* connected(const Interface& i, const IpAddr& a) {
   for (const Prefix& p : i.addresses)
     if (p.contains(a)) return &p;

@@ -22,7 +22,7 @@ bool sound(const Datagram& d) {
 }  // namespace
 
 void TcpReset::receive(Turn& t, Datagram& d) {
-  if (d.group || !sound(d)) return t.drop(d.m, DropReason::tcp_invalid);
+  if (d.group || d.anycast || !sound(d)) return t.drop(d.m, DropReason::tcp_invalid);
   const bool v4 = d.family() == 4;
   const bool due = !(wire::at<TcpHdr>(d.payload().data())->flags & wire::kTcpRst) &&
                    rate_.take(t.now, kPerSecond, kBurst);

@@ -61,6 +61,16 @@ TEST_F(LocalTest, Echo6IsAnsweredFromTheAddressAsked) {
     }
 }
 
+TEST_F(LocalTest, EchoToTheSubnetsRoutersComesFromAnOwnAddress) {
+  for (const char* anycast : {"2001:db8:1::", "2001:db8:2::"}) {
+    in6({.src = peer6, .dst = anycast, .next = 58}, echo6(peer6, anycast, pattern(8)));
+    EXPECT_EQ(take().ip(), ip6({.src = own6, .dst = peer6, .next = 58}, icmp6(own6, peer6, 129, 0, Octets{0x12, 0x34, 0, 7} + pattern(8))));
+  }
+  ifs.port[0].addresses = {parse_prefix("2001:db8:1::1/127").value()};
+  in6({.src = peer6, .dst = "2001:db8:1::", .next = 58}, echo6(peer6, "2001:db8:1::", {}));
+  nothing();
+}
+
 TEST_F(LocalTest, LinkLocalEchoStaysOnItsLink) {
   in6({.src = peer_link, .dst = link, .next = 58}, echo6(peer_link, link, pattern(8)));
   EXPECT_TRUE(take().nd(135));
@@ -139,6 +149,7 @@ TEST_F(LocalTest, RecordRouteAndTimestampComeBackSourceRoutesDoNot) {
 TEST_F(LocalTest, NobodySpeaksFromTheBoxsAddresses) {
   in4({.src = own4, .dst = own4, .proto = 1}, echo4({}));
   in4({.src = "198.18.2.1", .dst = own4, .proto = 1}, echo4({}));
+  in4({.src = "198.18.1.255", .dst = own4, .proto = 1}, echo4({}));
   in6({.src = own6, .dst = own6, .next = 58}, echo6(own6, own6, {}));
   in6({.src = "::", .dst = own6, .next = 58}, echo6("::", own6, {}));
   in6({.src = "::", .dst = own6, .next = 17}, sealed("::", own6, 17, udp(1, 2), 6));

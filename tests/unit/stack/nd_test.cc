@@ -108,6 +108,12 @@ TEST_F(NdTest, AnswersForNobodyElse) {
   EXPECT_EQ(table->size(), 0u);
 }
 
+TEST_F(NdTest, AnswersForTheSubnetsRoutersWithoutOverride) {
+  const std::string anycast = "2001:db8:1::";
+  ns({.src = peer, .dst = group(anycast), .target = anycast, .options = slla()});
+  expect_advertisement(anycast, peer, kPeer, kRouter | kSolicited);
+}
+
 TEST_F(NdTest, LearnsNothingFromSendersOffTheLink) {
   ns({.src = "2001:db8:77::1", .dst = group(own), .target = own, .options = slla()});
   EXPECT_TRUE(take().nd(136));
