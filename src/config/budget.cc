@@ -11,27 +11,28 @@
 namespace sluice::config {
 namespace {
 
-constexpr uint64_t kPacketBytes = 4096;            // a chunk of the packet pool
-constexpr uint64_t kMempoolBytes = 40;             // its place in the mempool's ring and caches
+constexpr uint64_t kPacketBytes = 4096;  // a chunk of the packet pool
+constexpr uint64_t kMempoolBytes = 40;   // its place in the mempool's ring and caches
 constexpr uint64_t kFlowBytes4 = 64, kFlowBytes6 = 128;
-constexpr uint64_t kFlowIndexBytes = 8;            // tag and position, the index half full at most
+constexpr uint64_t kFlowIndexBytes = 8;  // tag and position, the index half full at most
 constexpr uint64_t kNeighborBytes = 64, kNeighborIndexBytes = 16;
-constexpr uint64_t kRuleBytes = 512, kRuleBytes6 = 1024;   // of one expanded rule in rte_acl's trie
-constexpr uint64_t kCounterBytes = 16;             // of a rule, for each worker
-constexpr uint64_t kFib4Bytes = 64ull << 20;       // DIR-24-8: the first 24 bits
-constexpr uint64_t kFib6Bytes = 64ull << 20;       // the trie's first level
+constexpr uint64_t kRuleBytes = 512, kRuleBytes6 = 1024;     // of one expanded rule in rte_acl's trie
+constexpr uint64_t kCounterBytes = 16;                       // of a rule, for each worker
+constexpr uint64_t kFib4Bytes = 64ull << 20;                 // DIR-24-8: the first 24 bits
+constexpr uint64_t kFib6Bytes = 64ull << 20;                 // the trie's first level
 constexpr uint64_t kRouteBytes4 = 512, kRouteBytes6 = 2700;  // second levels at random, tree and list entry
-constexpr uint64_t kRingBytes = 8 * 4;             // AF_XDP: a slot in each of the four rings
-constexpr uint64_t kWorkerBytes = 4ull << 20;      // hand-off rings, pipeline scratch, stacks
-constexpr uint64_t kBaseBytes = 96ull << 20;       // EAL, libraries, control side
-constexpr unsigned kSnapshots = 2;                 // while one replaces another both are there
+constexpr uint64_t kRingBytes = 8 * 4;                       // AF_XDP: a slot in each of the four rings
+constexpr uint64_t kWorkerBytes = 4ull << 20;                // hand-off rings, pipeline scratch, stacks
+constexpr uint64_t kBaseBytes = 96ull << 20;                 // EAL, libraries, control side
+constexpr unsigned kSnapshots = 2;                           // while one replaces another both are there
 
 // Combinations that a rule is multiplied out to, per family.
 void expanded(const Rule& r, uint64_t& ip4, uint64_t& ip6) {
   auto count = [](const std::vector<Prefix>& list, unsigned family) {
-    return list.empty() ? 1 : static_cast<uint64_t>(std::count_if(list.begin(), list.end(), [&](const Prefix& p) {
-      return p.addr.family == family;
-    }));
+    return list.empty() ? 1
+                        : static_cast<uint64_t>(std::count_if(list.begin(), list.end(), [&](const Prefix& p) {
+                            return p.addr.family == family;
+                          }));
   };
   auto some = [](size_t n) { return static_cast<uint64_t>(std::max<size_t>(n, 1)); };
   const uint64_t common = some(r.in.size()) * some(r.out.size()) * some(r.protocols.size()) *

@@ -4,8 +4,8 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <filesystem>
+#include <fstream>
 #include <tuple>
 
 #include "config/yaml_reader.h"
@@ -25,7 +25,8 @@ void size_packets(Model& m, const Node* root) {
 void check_memory_limit(const Loaded& l, Findings& f, const RouteCount& from_files) {
   const uint64_t limit = l.model.system.memory_limit;
   if (!limit || f.doubtful("")) return;
-  if (std::string s = over_budget(memory_budget(l.model, from_files), limit, "system.memory-limit"); !s.empty())
+  if (std::string s = over_budget(memory_budget(l.model, from_files), limit, "system.memory-limit");
+      !s.empty())
     f.add("system.memory-limit", s);
 }
 
@@ -37,7 +38,8 @@ RouteCount open_route_files(Model& m, const std::string& config_file, Findings& 
     std::string& path = m.route_files[i].path;
     path = (folder / path).string();
     if (!count_routes(path, count))
-      f.add("route-files[" + std::to_string(i) + "]", "the file '" + path + "' cannot be read: " + std::strerror(errno));
+      f.add("route-files[" + std::to_string(i) + "]",
+            "the file '" + path + "' cannot be read: " + std::strerror(errno));
   }
   return count;
 }
@@ -47,16 +49,18 @@ void sort_mistakes(std::vector<Mistake>& all) {
     return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
   });
   if (all.size() >= Reader::kMaxMistakes)
-    all.push_back({all.back().file, 0, 0, "", "there are more mistakes; these are the first " +
-                                                  std::to_string(all.size())});
+    all.push_back({all.back().file, 0, 0, "",
+                   "there are more mistakes; these are the first " + std::to_string(all.size())});
 }
 
 Loaded load(const std::string& text, const std::string& name, const Overrides& set, bool on_disk) {
   Loaded l;
   if (text.size() > kMaxFileSize) {
-    l.mistakes.push_back({name, 0, 0, "", "the file has " + format_bytes(text.size()) + ", more than the " +
-                                              format_bytes(kMaxFileSize) + " that a configuration may have; long route "
-                                              "lists belong in route-files"});
+    l.mistakes.push_back({name, 0, 0, "",
+                          "the file has " + format_bytes(text.size()) + ", more than the " +
+                              format_bytes(kMaxFileSize) +
+                              " that a configuration may have; long route "
+                              "lists belong in route-files"});
     return l;
   }
   Document doc(name);
@@ -74,7 +78,8 @@ Loaded load(const std::string& text, const std::string& name, const Overrides& s
     Findings all(doc, l.mistakes);
     if (l.mistakes.empty()) check_memory_limit(l, all, from_files);
     if (on_disk && l.mistakes.empty())
-      if (std::string s = over_budget(memory_budget(l.model, from_files), available_memory(), "the memory that is free");
+      if (std::string s =
+              over_budget(memory_budget(l.model, from_files), available_memory(), "the memory that is free");
           !s.empty())
         l.mistakes.push_back({name, 0, 0, "", s});
   }

@@ -11,16 +11,16 @@
 namespace sluice::config {
 
 struct Mistake {
-  std::string file;      // as given, or "--set"
+  std::string file;               // as given, or "--set"
   unsigned line = 0, column = 0;  // 1-based; 0: the whole file
-  std::string path;      // "filter.rules[3].to"
-  std::string message;   // what was found, what was expected, a suggestion where there is one
+  std::string path;               // "filter.rules[3].to"
+  std::string message;            // what was found, what was expected, a suggestion where there is one
 };
 std::string to_string(const Mistake& m);  // FILE:LINE:COLUMN: PATH: MESSAGE
 
 struct Loaded {
   Model model;
-  std::vector<Mistake> mistakes;   // empty: the model is sound
+  std::vector<Mistake> mistakes;  // empty: the model is sound
   bool ok() const { return mistakes.empty(); }
 };
 
@@ -45,7 +45,7 @@ struct Budget {
   std::vector<std::pair<std::string, uint64_t>> parts;
   uint64_t total = 0;
 };
-struct RouteCount {                // routes that files bring, which the model alone cannot tell
+struct RouteCount {  // routes that files bring, which the model alone cannot tell
   uint64_t ip4 = 0, ip6 = 0;
 };
 Budget memory_budget(const Model& m, const RouteCount& from_files = {});

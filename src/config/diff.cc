@@ -79,8 +79,10 @@ std::vector<std::string> needs_restart(const Model& running, const Model& wanted
   bool same_ports = true;
   for (const Port& p : running.ports) {
     const Port* other = named(wanted, p.name);
-    if (other) compare_port(p, *other, c);
-    else c.add("ports." + p.name + " (removed)"), same_ports = false;
+    if (other)
+      compare_port(p, *other, c);
+    else
+      c.add("ports." + p.name + " (removed)"), same_ports = false;
   }
   for (const Port& p : wanted.ports)
     if (!named(running, p.name)) c.add("ports." + p.name + " (added)"), same_ports = false;

@@ -13,10 +13,10 @@
 
 namespace sluice::config {
 
-struct Match {                 // kernel: and exception: entries
+struct Match {  // kernel: and exception: entries
   std::optional<Prefix> prefix;
-  uint8_t proto = 0;           // 0: any
-  uint16_t port = 0;           // 0: any
+  uint8_t proto = 0;  // 0: any
+  uint16_t port = 0;  // 0: any
   bool operator==(const Match&) const = default;
 };
 
@@ -30,7 +30,7 @@ struct Fault {
 struct Generator {
   uint64_t flows = 1;
   bool random = false;
-  unsigned size = 60;          // 0: IMIX
+  unsigned size = 60;  // 0: IMIX
   unsigned burst = 32;
   uint64_t packets = 0;
   uint8_t proto = 17;
@@ -48,7 +48,7 @@ struct Port {
   Driver driver = Driver::automatic;
   std::string device;
   unsigned queues = 1;
-  std::optional<uint16_t> mtu;           // none: the device's own
+  std::optional<uint16_t> mtu;  // none: the device's own
   std::optional<Mac> mac;
   std::vector<Prefix> addresses;
   std::optional<Ip6> link_local;
@@ -58,7 +58,7 @@ struct Port {
   bool busy_poll = false;
   bool take_default_route = false;
   unsigned ring_size = 2048;
-  std::vector<Match> kernel;             // empty: none
+  std::vector<Match> kernel;  // empty: none
   std::vector<Match> exception;
   std::string capture, pcap_out;
   Fault fault;
@@ -66,18 +66,18 @@ struct Port {
 };
 
 struct Via {
-  IpAddr addr;                           // none: on-link through `port`
-  std::string port;                      // empty: found by the connected prefix that holds addr
+  IpAddr addr;       // none: on-link through `port`
+  std::string port;  // empty: found by the connected prefix that holds addr
 };
 
 struct Route {
-  Prefix to;                             // masked
+  Prefix to;  // masked
   enum class Kind : uint8_t { via, blackhole, unreachable } kind = Kind::via;
-  std::vector<Via> via;                  // several: ECMP
+  std::vector<Via> via;  // several: ECMP
 };
 
-struct RouteFile {                       // "PREFIX ADDRESS[,ADDRESS…]" or "PREFIX blackhole", a line each, # comments
-  std::string path;                      // load_file() makes it relative to the configuration's folder
+struct RouteFile {   // "PREFIX ADDRESS[,ADDRESS…]" or "PREFIX blackhole", a line each, # comments
+  std::string path;  // load_file() makes it relative to the configuration's folder
 };
 
 struct Neighbor {
@@ -96,19 +96,19 @@ struct PortSpan {
 struct Rule {
   std::string name;
   Action action = Action::deny;
-  std::vector<std::string> in, out;                 // port names
-  std::vector<Prefix> from, to;                     // sets already filled in
-  std::vector<uint8_t> protocols;                   // `icmp` is both 1 and 58, each for its own family
+  std::vector<std::string> in, out;  // port names
+  std::vector<Prefix> from, to;      // sets already filled in
+  std::vector<uint8_t> protocols;    // `icmp` is both 1 and 58, each for its own family
   std::vector<PortSpan> from_ports, to_ports;
-  std::vector<uint16_t> icmp;                       // type << 8 | code, code 0xff: any; either family
-  std::vector<uint16_t> icmp4, icmp6;               // the same, of ICMP and of ICMPv6 alone (what names become)
+  std::vector<uint16_t> icmp;          // type << 8 | code, code 0xff: any; either family
+  std::vector<uint16_t> icmp4, icmp6;  // the same, of ICMP and of ICMPv6 alone (what names become)
   bool stateful = true;
 };
 
 struct Filter {
   bool present = false;
   Action default_action = Action::deny;
-  bool stateful = true;                             // default of the rules
+  bool stateful = true;  // default of the rules
   bool drop_tiny_fragments = true;
   std::vector<Rule> rules;
 };
@@ -118,14 +118,14 @@ struct Icmp {
   unsigned per_source_per_second = 10, per_source_burst = 20;
 };
 
-struct Neighbors {                                   // RFC 4861 section 10
+struct Neighbors {  // RFC 4861 section 10
   Duration reachable = Duration::seconds(30), retrans = Duration::seconds(1),
            delay_first_probe = Duration::seconds(5), gc_stale = Duration::seconds(600);
   unsigned max_entries = 65536, queue_packets = 16;
 };
 
 struct Flows {
-  unsigned ip4 = 1u << 18, ip6 = 1u << 16;           // per worker, entries (two a session)
+  unsigned ip4 = 1u << 18, ip6 = 1u << 16;  // per worker, entries (two a session)
   Duration idle_tcp = Duration::seconds(7440), idle_tcp_closing = Duration::seconds(120),
            idle_udp = Duration::seconds(180), idle_other = Duration::seconds(60);
 };
@@ -135,19 +135,19 @@ enum class HugePages : uint8_t { automatic, off, required };
 struct System {
   std::string name = "sluice";
   HugePages huge_pages = HugePages::automatic;
-  unsigned packets = 16384;                          // packet pool, 4 KiB each
-  std::vector<unsigned> workers;                     // CPUs; empty: the last allowed CPU
-  int stack_cpu = -1;                                // -1: with the first worker
+  unsigned packets = 16384;       // packet pool, 4 KiB each
+  std::vector<unsigned> workers;  // CPUs; empty: the last allowed CPU
+  int stack_cpu = -1;             // -1: with the first worker
   bool idle_busy = false;
-  std::vector<std::string> eal;                      // extra EAL arguments
-  uint64_t memory_limit = 0;                         // bytes; 0: what the machine has
+  std::vector<std::string> eal;  // extra EAL arguments
+  uint64_t memory_limit = 0;     // bytes; 0: what the machine has
   unsigned reassembly_seconds = 15;
 };
 
 struct Control {
   std::string socket = "/run/sluice/sluice.sock";
   unsigned mode = 0660;
-  std::string owner, group;                          // empty: the process's
+  std::string owner, group;  // empty: the process's
 };
 
 struct Model {

@@ -16,18 +16,21 @@ bool power_of_two(Findings& f, const std::string& path, uint64_t v) {
 }
 
 bool derived_eal(const std::string& a) {
-  static const char* const owned[] = {"-l", "-c", "--lcores", "--main-lcore", "-m", "--socket-mem", "--no-huge",
-                                      "--in-memory", "--file-prefix", "-a", "--allow", "-b", "--block", "--vdev",
-                                      "--no-pci"};
+  static const char* const owned[] = {
+      "-l",           "-c",        "--lcores",    "--main-lcore",  "-m",
+      "--socket-mem", "--no-huge", "--in-memory", "--file-prefix", "-a",
+      "--allow",      "-b",        "--block",     "--vdev",        "--no-pci"};
   const std::string name = a.substr(0, a.find('='));
   return std::any_of(std::begin(owned), std::end(owned), [&](const char* o) { return name == o; });
 }
 
 void validate_control(const Model& m, Findings& f) {
-  if (!m.control.socket.starts_with('/')) f.add("control.socket", "found '" + m.control.socket +
-                                                 "', expected an absolute path such as /run/sluice/sluice.sock");
+  if (!m.control.socket.starts_with('/'))
+    f.add("control.socket",
+          "found '" + m.control.socket + "', expected an absolute path such as /run/sluice/sluice.sock");
   if (!(m.control.mode & 0600))
-    f.add("control.mode", "the socket's owner must be able to read and write it; expected a mode such as \"0660\"");
+    f.add("control.mode",
+          "the socket's owner must be able to read and write it; expected a mode such as \"0660\"");
 }
 
 }  // namespace
@@ -37,17 +40,17 @@ Findings::Findings(const Document& doc, std::vector<Mistake>& mistakes) : doc_(d
 }
 
 void Findings::add(const std::string& path, std::string message) {
-  if (mistakes_.size() < Reader::kMaxMistakes) mistakes_.push_back(doc_.at(doc_.locate(path), path, std::move(message)));
+  if (mistakes_.size() < Reader::kMaxMistakes)
+    mistakes_.push_back(doc_.at(doc_.locate(path), path, std::move(message)));
 }
 
 bool Findings::doubtful(std::string_view path) const {
   auto below = [](std::string_view child, std::string_view parent) {
-    return child.starts_with(parent) && (child.size() == parent.size() || child[parent.size()] == '.' ||
-                                         child[parent.size()] == '[');
+    return child.starts_with(parent) &&
+           (child.size() == parent.size() || child[parent.size()] == '.' || child[parent.size()] == '[');
   };
-  return std::any_of(bad_.begin(), bad_.end(), [&](const std::string& b) {
-    return below(b, path) || (!b.empty() && below(path, b));
-  });
+  return std::any_of(bad_.begin(), bad_.end(),
+                     [&](const std::string& b) { return below(b, path) || (!b.empty() && below(path, b)); });
 }
 
 void validate_system(const Model& m, Findings& f) {
@@ -55,15 +58,17 @@ void validate_system(const Model& m, Findings& f) {
   for (size_t i = 0; i < s.workers.size() && !f.doubtful("system.workers"); i++)
     if (std::find(s.workers.begin(), s.workers.begin() + static_cast<std::ptrdiff_t>(i), s.workers[i]) !=
         s.workers.begin() + static_cast<std::ptrdiff_t>(i))
-      f.add("system.workers[" + std::to_string(i) + "]", "CPU " + std::to_string(s.workers[i]) +
-                                                             " is named twice; a worker has a CPU of its own");
+      f.add("system.workers[" + std::to_string(i) + "]",
+            "CPU " + std::to_string(s.workers[i]) + " is named twice; a worker has a CPU of its own");
   if (s.workers.size() > kMaxWorkers)
     f.add("system.workers", "found " + std::to_string(s.workers.size()) + " workers, expected at most " +
                                 std::to_string(kMaxWorkers));
   for (size_t i = 0; i < s.eal.size(); i++)
     if (derived_eal(s.eal[i]))
-      f.add("system.eal[" + std::to_string(i) + "]", "found '" + s.eal[i] +
-            "', which sluice derives from system.workers, system.hugepages and the ports' devices; remove it");
+      f.add("system.eal[" + std::to_string(i) + "]",
+            "found '" + s.eal[i] +
+                "', which sluice derives from system.workers, system.hugepages and the ports' devices; "
+                "remove it");
   // Each receive ring holds packets even when nothing arrives; what is left over must carry the traffic.
   constexpr unsigned kInFlight = 1024;
   uint64_t needed = kInFlight;
@@ -75,7 +80,8 @@ void validate_system(const Model& m, Findings& f) {
   for (auto [path, value] : {std::pair{"flows.ip4", m.flows.ip4}, std::pair{"flows.ip6", m.flows.ip6}})
     if (!f.doubtful(path)) power_of_two(f, path, value);
   for (const Port& p : m.ports)
-    if (const std::string path = "ports." + p.name + ".ring"; !std::has_single_bit(p.ring_size) && !f.doubtful(path))
+    if (const std::string path = "ports." + p.name + ".ring";
+        !std::has_single_bit(p.ring_size) && !f.doubtful(path))
       power_of_two(f, path, p.ring_size);
   validate_control(m, f);
 }
@@ -89,7 +95,8 @@ void validate_neighbors(const Model& m, Findings& f) {
     if (port == m.ports.end()) {
       std::vector<std::string> names;
       for (const Port& p : m.ports) names.push_back(p.name);
-      f.add(path + ".port", "found '" + n.port + "', but there is no such port" + did_you_mean(n.port, names));
+      f.add(path + ".port",
+            "found '" + n.port + "', but there is no such port" + did_you_mean(n.port, names));
       continue;
     }
     const bool link_local = n.addr.family == 6 && n.addr.v6().link_local();
@@ -98,8 +105,8 @@ void validate_neighbors(const Model& m, Findings& f) {
       f.add(path + ".address", "found '" + to_string(n.addr) + "', which is the box's own address");
     else if (!link_local && !f.doubtful("ports") &&
              std::none_of(a.begin(), a.end(), [&](const Prefix& p) { return p.contains(n.addr); }))
-      f.add(path + ".address", "found '" + to_string(n.addr) + "', which lies in none of the subnets of port '" +
-                                   n.port + "'");
+      f.add(path + ".address",
+            "found '" + to_string(n.addr) + "', which lies in none of the subnets of port '" + n.port + "'");
     for (size_t k = 0; k < i; k++)
       if (m.static_neighbors[k].port == n.port && m.static_neighbors[k].addr == n.addr)
         f.add(path, "the neighbor '" + to_string(n.addr) + "' on port '" + n.port + "' is given twice");

@@ -9,8 +9,12 @@ namespace {
 
 constexpr uint8_t kWithPorts[] = {6, 17, 33, 132, 136};
 
-bool has_ports(uint8_t p) { return std::find(std::begin(kWithPorts), std::end(kWithPorts), p) != std::end(kWithPorts); }
-bool is_icmp(uint8_t p) { return p == 1 || p == 58; }
+bool has_ports(uint8_t p) {
+  return std::find(std::begin(kWithPorts), std::end(kWithPorts), p) != std::end(kWithPorts);
+}
+bool is_icmp(uint8_t p) {
+  return p == 1 || p == 58;
+}
 
 // Bit 4 and bit 6: the families that a list of prefixes is about; an empty list is about both.
 constexpr unsigned kIp4 = 1, kIp6 = 2;
@@ -55,11 +59,13 @@ class RuleChecks {
     };
     for (auto [key, spans] : {std::pair{"from-port", &r.from_ports}, std::pair{"to-port", &r.to_ports}})
       if (!spans->empty() && !lists(r.protocols, has_ports))
-        f_.add(path(key), std::string("a rule with '") + key + "' needs 'protocol: tcp', udp, or [tcp, udp]; " +
+        f_.add(path(key), std::string("a rule with '") + key +
+                              "' needs 'protocol: tcp', udp, or [tcp, udp]; " +
                               odd_protocol(r.protocols, has_ports));
     const bool types = !r.icmp.empty() || !r.icmp4.empty() || !r.icmp6.empty();
     if (types && !lists(r.protocols, is_icmp))
-      f_.add(path("icmp"), "a rule with 'icmp' needs 'protocol: icmp'; " + odd_protocol(r.protocols, is_icmp));
+      f_.add(path("icmp"),
+             "a rule with 'icmp' needs 'protocol: icmp'; " + odd_protocol(r.protocols, is_icmp));
   }
   static std::string odd_protocol(const std::vector<uint8_t>& p, bool (*good)(uint8_t)) {
     auto it = std::find_if_not(p.begin(), p.end(), good);
@@ -69,8 +75,9 @@ class RuleChecks {
   void check_families(const Rule& r) {
     const unsigned by_address = families(r.from) & families(r.to);
     if (!by_address) {
-      f_.add(path("to"), "the rule can never match: 'from' is of one family and 'to' of the other; give both IPv4, or "
-                         "both IPv6, or lists of both");
+      f_.add(path("to"),
+             "the rule can never match: 'from' is of one family and 'to' of the other; give both IPv4, or "
+             "both IPv6, or lists of both");
       return;
     }
     unsigned by_protocol = 0;
@@ -78,15 +85,17 @@ class RuleChecks {
     if (r.protocols.empty()) by_protocol = kIp4 | kIp6;
     const unsigned both = by_address & by_protocol;
     if (!both) {
-      f_.add(path("protocol"), std::string("the rule can never match: its addresses are ") +
-                                   (by_address == kIp4 ? "IPv4 and its protocol is ICMPv6" : "IPv6 and its protocol is ICMP"));
+      f_.add(path("protocol"),
+             std::string("the rule can never match: its addresses are ") +
+                 (by_address == kIp4 ? "IPv4 and its protocol is ICMPv6" : "IPv6 and its protocol is ICMP"));
       return;
     }
     if (r.icmp4.empty() && r.icmp6.empty()) return;
     const unsigned by_type = (r.icmp4.empty() ? 0 : kIp4) | (r.icmp6.empty() ? 0 : kIp6);
     if (!(by_type & both))
       f_.add(path("icmp"), std::string("the rule can never match: these messages exist in ") +
-                               (by_type == kIp4 ? "ICMP" : "ICMPv6") + " only, and the rule is about the other family");
+                               (by_type == kIp4 ? "ICMP" : "ICMPv6") +
+                               " only, and the rule is about the other family");
   }
 
   Findings& f_;
@@ -105,7 +114,8 @@ void validate_filter(const Model& m, Findings& f) {
     const std::string base = "filter.rules[" + std::to_string(i) + "]";
     auto [it, fresh] = first.emplace(r.name, i);
     if (!fresh)
-      f.add(base + ".name", "the name '" + r.name + "' is taken by filter.rules[" + std::to_string(it->second) +
+      f.add(base + ".name", "the name '" + r.name + "' is taken by filter.rules[" +
+                                std::to_string(it->second) +
                                 "]; counters go by name, so each rule needs its own");
     if (!f.doubtful(base)) checks.check(r, i);
   }

@@ -10,12 +10,18 @@ namespace {
 
 const char* driver_name(Driver d) {
   switch (d) {
-    case Driver::automatic: return "auto";
-    case Driver::af_xdp: return "af_xdp";
-    case Driver::dpdk: return "dpdk";
-    case Driver::pcap: return "pcap";
-    case Driver::generator: return "generator";
-    case Driver::null: return "null";
+    case Driver::automatic:
+      return "auto";
+    case Driver::af_xdp:
+      return "af_xdp";
+    case Driver::dpdk:
+      return "dpdk";
+    case Driver::pcap:
+      return "pcap";
+    case Driver::generator:
+      return "generator";
+    case Driver::null:
+      return "null";
   }
   return "";
 }
@@ -44,7 +50,8 @@ std::string refuse_own(const Prefix& p) {
   if (p.len == 0) return "without a subnet (length 0)";
   if (p.addr.family == 6) {
     if (p.addr.v6().link_local()) return "a link-local address; set it by the key link-local";
-    if (p.len < 127 && !p.has_host_bits()) return "the subnet-router anycast address of its subnet (RFC 4291)";
+    if (p.len < 127 && !p.has_host_bits())
+      return "the subnet-router anycast address of its subnet (RFC 4291)";
     return "";
   }
   if (p.len >= 31) return "";
@@ -63,12 +70,15 @@ void check_addresses(const Port& p, const std::string& base, Findings& f) {
     if (a.addr.none()) continue;
     ip6 |= a.addr.family == 6;
     if (std::string why = refuse_own(a); !why.empty())
-      f.add(path, "found '" + to_string(a) + "', which is " + why + "; expected an address that a host may have");
+      f.add(path,
+            "found '" + to_string(a) + "', which is " + why + "; expected an address that a host may have");
     for (size_t k = 0; k < i; k++)
-      if (p.addresses[k].addr == a.addr) f.add(path, "the address '" + to_string(a.addr) + "' is given twice");
+      if (p.addresses[k].addr == a.addr)
+        f.add(path, "the address '" + to_string(a.addr) + "' is given twice");
   }
   if (ip6 && p.mtu && *p.mtu < 1280)
-    f.add(base + ".mtu", "found " + std::to_string(*p.mtu) + ", but the port has IPv6 addresses; expected at least 1280");
+    f.add(base + ".mtu",
+          "found " + std::to_string(*p.mtu) + ", but the port has IPv6 addresses; expected at least 1280");
 }
 
 // Keys that mean nothing to the port's driver would be ignored silently.
@@ -93,14 +103,15 @@ void check_driver_keys(const Port& p, const std::string& base, Findings& f) {
   if (f.doubtful(base + ".driver")) return;
   for (const Allowed& k : keys)
     if (node && node->find(k.key) && !k.drivers.contains(p.driver))
-      f.add(base + "." + k.key, std::string("a port with driver: ") + driver_name(p.driver) + " has no use for '" +
-                                    k.key + "'; " + k.advice);
+      f.add(base + "." + k.key, std::string("a port with driver: ") + driver_name(p.driver) +
+                                    " has no use for '" + k.key + "'; " + k.advice);
   const bool needs_device = p.driver == D::automatic || p.driver == D::af_xdp || p.driver == D::dpdk;
   if (needs_device && p.device.empty() && !f.doubtful(base + ".device"))
     f.add(base, "the key 'device' is missing: a network interface such as eth1, or a PCI address");
   if (p.driver == D::pcap && p.queues != 1) f.add(base + ".queues", "a pcap port has one queue");
   if (p.driver == D::af_xdp && p.device.size() > 15)
-    f.add(base + ".device", "found '" + p.device + "', expected the name of a network interface (at most 15 characters)");
+    f.add(base + ".device",
+          "found '" + p.device + "', expected the name of a network interface (at most 15 characters)");
   const Generator& g = p.generator;
   if (g.sources && g.destinations && g.sources->addr.family != g.destinations->addr.family)
     f.add(base + ".generator.destinations", "sources and destinations are of different families");
@@ -130,8 +141,8 @@ void check_overlaps(const Model& m, Findings& f) {
       const Port& p = m.ports[later.port];
       f.add("ports." + p.name + ".addresses[" + std::to_string(later.index) + "]",
             "found '" + to_string(p.addresses[later.index]) + "', which overlaps '" +
-                to_string(m.ports[first.port].addresses[first.index]) + "' of port '" + m.ports[first.port].name +
-                "'; every subnet belongs to one port");
+                to_string(m.ports[first.port].addresses[first.index]) + "' of port '" +
+                m.ports[first.port].name + "'; every subnet belongs to one port");
       break;
     }
     enclosing.push_back(&s);
@@ -142,12 +153,13 @@ void check_overlaps(const Model& m, Findings& f) {
 
 void validate_ports(const Model& m, Findings& f) {
   std::map<std::string, std::string> devices, files;
-  auto unique = [&](std::map<std::string, std::string>& seen, const std::string& value, const std::string& path,
-                    const std::string& port, const char* what) {
+  auto unique = [&](std::map<std::string, std::string>& seen, const std::string& value,
+                    const std::string& path, const std::string& port, const char* what) {
     if (value.empty()) return;
     auto [it, fresh] = seen.emplace(value, port);
     if (!fresh)
-      f.add(path, "found '" + value + "', which is " + (it->second == port ? "already" : "already port '" + it->second + "'s") +
+      f.add(path, "found '" + value + "', which is " +
+                      (it->second == port ? "already" : "already port '" + it->second + "'s") +
                       (it->second == port ? " used by this port as" : "") + " " + what);
   };
   for (const Port& p : m.ports) {

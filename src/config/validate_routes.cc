@@ -40,26 +40,30 @@ const char* not_a_host(const Prefix& subnet, const IpAddr& a) {
   if (subnet.addr.family != 4 || subnet.len >= 31) return nullptr;
   const uint32_t mask = subnet.len ? UINT32_MAX >> subnet.len : UINT32_MAX;
   const uint32_t host = a.v4().host() & mask;
-  return host == 0 ? "the network address of its subnet" : host == mask ? "the broadcast address of its subnet" : nullptr;
+  return host == 0      ? "the network address of its subnet"
+         : host == mask ? "the broadcast address of its subnet"
+                        : nullptr;
 }
 
 void check_hop(const Route& route, const Via& v, const std::string& path, const Connected& c, Findings& f) {
   const Port* port = v.port.empty() ? nullptr : c.port(v.port);
   if (!v.port.empty() && !port) {
-    f.add(path + ".port", "found '" + v.port + "', but there is no such port" + did_you_mean(v.port, c.names()));
+    f.add(path + ".port",
+          "found '" + v.port + "', but there is no such port" + did_you_mean(v.port, c.names()));
     return;
   }
   if (v.addr.none()) return;
   const std::string where = v.port.empty() ? path : path + ".address";
   const std::string found = "found '" + to_string(v.addr) + "'";
   if (v.addr.family != route.to.addr.family) {
-    f.add(where, found + " as the next hop of '" + to_string(route.to) + "'; both must be IPv4, or both IPv6");
+    f.add(where,
+          found + " as the next hop of '" + to_string(route.to) + "'; both must be IPv4, or both IPv6");
     return;
   }
   if (v.addr.family == 6 && v.addr.v6().link_local()) {
     if (!port)
-      f.add(where, found + ", which is link-local: say which port leads to it, {address: " + to_string(v.addr) +
-                       ", port: NAME}");
+      f.add(where, found + ", which is link-local: say which port leads to it, {address: " +
+                       to_string(v.addr) + ", port: NAME}");
     return;
   }
   if (f.doubtful("ports")) return;
@@ -112,7 +116,8 @@ void validate_routes(const Model& m, Findings& f) {
                        : "what becomes of the packets is missing: via, blackhole or unreachable");
       continue;
     }
-    if (const char* why = refuse_destination(route.to)) f.add(base + ".to", "found '" + to_string(route.to) + "'; " + why);
+    if (const char* why = refuse_destination(route.to))
+      f.add(base + ".to", "found '" + to_string(route.to) + "'; " + why);
     auto [it, fresh] = first.emplace(route.to, i);
     if (!fresh)
       f.add(base + ".to", "there is a route to '" + to_string(route.to) + "' already, routes[" +

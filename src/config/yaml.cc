@@ -16,7 +16,9 @@ struct Abort {  // ends a parse from inside an event
 };
 
 // yaml-cpp counts from 0, and has -1 for no place.
-uint32_t from_one(int n) { return n < 0 ? 1 : static_cast<uint32_t>(n) + 1; }
+uint32_t from_one(int n) {
+  return n < 0 ? 1 : static_cast<uint32_t>(n) + 1;
+}
 
 // Builds nodes from events. The stack holds the open collections.
 class Builder : public YAML::EventHandler {
@@ -28,8 +30,10 @@ class Builder : public YAML::EventHandler {
   void next_document() { closed_ = true; }
   bool started() const { return started_; }
   void OnDocumentStart(const YAML::Mark& m) override {
-    if (closed_) stop(m, "found a second document; the configuration is one YAML document, so remove the '---' "
-                         "and what follows");
+    if (closed_)
+      stop(m,
+           "found a second document; the configuration is one YAML document, so remove the '---' "
+           "and what follows");
     started_ = true;
   }
   void OnDocumentEnd() override {}
@@ -48,7 +52,8 @@ class Builder : public YAML::EventHandler {
   }
 
   void OnAlias(const YAML::Mark& m, YAML::anchor_t anchor) override {
-    if (anchor >= anchors_.size() || !anchors_[anchor]) stop(m, "found an alias of something that is not complete");
+    if (anchor >= anchors_.size() || !anchors_[anchor])
+      stop(m, "found an alias of something that is not complete");
     Node* target = anchors_[anchor];
     for (const Node* n : open_)
       if (n == target) stop(m, "found an alias that contains itself");
@@ -85,7 +90,7 @@ class Builder : public YAML::EventHandler {
   }
   std::string_view source(const YAML::Mark& m) const {
     return m.pos >= 0 && static_cast<size_t>(m.pos) < text_.size() ? text_.substr(static_cast<size_t>(m.pos))
-                                                                    : std::string_view();
+                                                                   : std::string_view();
   }
 
   // "?" is a plain scalar or collection, "!" a quoted scalar.
@@ -100,9 +105,12 @@ class Builder : public YAML::EventHandler {
     if (s.empty() || (s[0] != '"' && s[0] != '\'')) return;  // a block scalar, or after an anchor
     const char quote = s[0];
     for (size_t i = 1; i < s.size() && s[i] != '\n'; i++) {
-      if (quote == '"' && s[i] == '\\') i++;
-      else if (s[i] == quote && quote == '\'' && i + 1 < s.size() && s[i + 1] == '\'') i++;
-      else if (s[i] == quote) return;
+      if (quote == '"' && s[i] == '\\')
+        i++;
+      else if (s[i] == quote && quote == '\'' && i + 1 < s.size() && s[i + 1] == '\'')
+        i++;
+      else if (s[i] == quote)
+        return;
     }
     stop(m, std::string("this ") + quote + " has no counterpart on its line; close the quotes");
   }
@@ -125,13 +133,16 @@ class Builder : public YAML::EventHandler {
     if (total_ > Document::kMaxNodes)
       stop(m, "found more than " + std::to_string(Document::kMaxNodes) +
                   " values (aliases count as often as they are used); the file is too large");
-    if (open_.empty()) root_ = n;
-    else open_.back()->items.push_back(n);
+    if (open_.empty())
+      root_ = n;
+    else
+      open_.back()->items.push_back(n);
   }
 
   void enter(const YAML::Mark& m, Node* n) {
     if (open_.size() >= Document::kMaxDepth)
-      stop(m, "nested too deeply: " + std::to_string(Document::kMaxDepth) + " levels are more than any setting needs");
+      stop(m, "nested too deeply: " + std::to_string(Document::kMaxDepth) +
+                  " levels are more than any setting needs");
     open_.push_back(n);
   }
   void leave(const Node* n) {
@@ -159,7 +170,8 @@ std::string explain(const std::string& msg) {
     const char* says;
   };
   static const Hint hints[] = {
-      {"illegal map value", "keys of one map start in the same column, and a value that holds ': ' needs quotes"},
+      {"illegal map value",
+       "keys of one map start in the same column, and a value that holds ': ' needs quotes"},
       {"end of map not found", "a line is indented differently from its neighbours, or a key lacks its ':'"},
       {"end of sequence not found", "the items of a list start in the same column, each with '- '"},
       {"end of map flow not found", "a '{' is not closed, or a ',' is missing"},
@@ -180,10 +192,14 @@ std::string explain(const std::string& msg) {
 
 const char* describe(Node::Kind k) {
   switch (k) {
-    case Node::Kind::null: return "nothing";
-    case Node::Kind::scalar: return "a single value";
-    case Node::Kind::sequence: return "a list";
-    case Node::Kind::map: return "a map";
+    case Node::Kind::null:
+      return "nothing";
+    case Node::Kind::scalar:
+      return "a single value";
+    case Node::Kind::sequence:
+      return "a list";
+    case Node::Kind::map:
+      return "a map";
   }
   return "";
 }
@@ -199,8 +215,10 @@ bool Document::parse_tree(const std::string& text, const std::string& file, bool
                           std::vector<Mistake>& mistakes) {
   Builder builder(*this, text, override_value);
   auto fail = [&](uint32_t line, uint32_t byte_column, std::string message) {
-    if (override_value) mistakes.push_back({file, 0, 0, "", std::move(message)});
-    else mistakes.push_back({file, line, column_at(line, byte_column), "", std::move(message)});
+    if (override_value)
+      mistakes.push_back({file, 0, 0, "", std::move(message)});
+    else
+      mistakes.push_back({file, line, column_at(line, byte_column), "", std::move(message)});
     return false;
   };
   try {

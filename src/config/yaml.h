@@ -19,13 +19,13 @@ namespace sluice::config {
 struct Node {
   enum class Kind : uint8_t { null, scalar, sequence, map };
   Kind kind = Kind::null;
-  bool quoted = false;        // a scalar in quotes: never a boolean
-  bool from_override = false; // made by --set: it has no line
-  uint32_t line = 0;          // from 1
-  uint32_t byte_column = 0;   // from 1; Document::at() counts characters
-  uint32_t weight = 1;        // nodes below and including this one, aliases followed
-  std::string text;           // scalar, or null as it was written ("null", "~", "")
-  std::vector<Node*> items;   // sequence: its items; map: key, value, key, value, …
+  bool quoted = false;         // a scalar in quotes: never a boolean
+  bool from_override = false;  // made by --set: it has no line
+  uint32_t line = 0;           // from 1
+  uint32_t byte_column = 0;    // from 1; Document::at() counts characters
+  uint32_t weight = 1;         // nodes below and including this one, aliases followed
+  std::string text;            // scalar, or null as it was written ("null", "~", "")
+  std::vector<Node*> items;    // sequence: its items; map: key, value, key, value, …
 
   size_t pairs() const { return items.size() / 2; }
   const Node& key(size_t i) const { return *items[i * 2]; }
@@ -66,7 +66,7 @@ class Document {
                   std::vector<Mistake>& mistakes);
 
   std::string file_;
-  std::string text_;                 // the file's, for columns
+  std::string text_;  // the file's, for columns
   std::vector<size_t> line_start_;
   std::deque<Node> arena_;
   Node* root_ = nullptr;

@@ -30,12 +30,15 @@ constexpr IcmpName kIcmpNames[] = {
     {"neighbor-advertisement", -1, 0, 136, 0xff},
 };
 
-constexpr uint16_t type_code(int type, int code) { return static_cast<uint16_t>(type << 8 | code); }
+constexpr uint16_t type_code(int type, int code) {
+  return static_cast<uint16_t>(type << 8 | code);
+}
 
 Json icmp_item_schema() {
   Json names = Json::array();
   for (const IcmpName& n : kIcmpNames) names.push_back(n.name);
-  return Json{{"anyOf", Json::array({Json{{"enum", names}}, Json{{"type", "integer"}, {"minimum", 0}, {"maximum", 255}},
+  return Json{{"anyOf", Json::array({Json{{"enum", names}},
+                                     Json{{"type", "integer"}, {"minimum", 0}, {"maximum", 255}},
                                      Json{{"type", "string"}, {"pattern", "^[0-9]{1,3}(/[0-9]{1,3})?$"}}})}};
 }
 
@@ -72,7 +75,8 @@ void read_icmp(Reader& r, const At& at, Rule& rule) {
 template <class F>
 void each(Reader& r, const At& at, const std::string& what, const F& f) {
   if (at.node->kind != Node::Kind::sequence) return f(at);
-  if (at.node->items.empty()) r.mistake(at, "found an empty list, expected " + what + "; leave the key out for any");
+  if (at.node->items.empty())
+    r.mistake(at, "found an empty list, expected " + what + "; leave the key out for any");
   for (size_t i = 0; i < at.node->items.size(); i++) f(at.item(i, at.node->items[i]));
 }
 
@@ -89,19 +93,23 @@ const NamedSet* set_of(Reader& r, const At& at, bool ports) {
   }
   if (!it->second.sound) return nullptr;
   if (it->second.ports != ports) {
-    r.mistake(at, "found " + found(*at.node) + ", which is a set of " + (ports ? "addresses" : "port numbers") +
-                      ", expected " + (ports ? "port numbers" : "addresses"));
+    r.mistake(at, "found " + found(*at.node) + ", which is a set of " +
+                      (ports ? "addresses" : "port numbers") + ", expected " +
+                      (ports ? "port numbers" : "addresses"));
     return nullptr;
   }
   return &it->second;
 }
 
-bool names_set(const Node& n) { return n.kind == Node::Kind::scalar && n.text.starts_with('$'); }
+bool names_set(const Node& n) {
+  return n.kind == Node::Kind::scalar && n.text.starts_with('$');
+}
 
 void read_addresses(Reader& r, const At& at, std::vector<Prefix>& out) {
   each(r, at, "prefixes", [&](const At& item) {
     if (names_set(*item.node)) {
-      if (const NamedSet* s = set_of(r, item, false)) out.insert(out.end(), s->prefixes.begin(), s->prefixes.end());
+      if (const NamedSet* s = set_of(r, item, false))
+        out.insert(out.end(), s->prefixes.begin(), s->prefixes.end());
       return;
     }
     Prefix p;
@@ -155,12 +163,15 @@ void rule_addresses(Object<Rule>& o) {
         [](Reader& r, const At& at, Rule& u) { read_addresses(r, at, u.from); });
   o.own("to", "Destination addresses.", addresses,
         [](Reader& r, const At& at, Rule& u) { read_addresses(r, at, u.to); });
-  o.own("protocol", "tcp, udp, icmp (ICMP in IPv4 and ICMPv6 in IPv6), another protocol's name or number, or a list.",
+  o.own("protocol",
+        "tcp, udp, icmp (ICMP in IPv4 and ICMPv6 in IPv6), another protocol's name or number, or a list.",
         one_or_list(protocol(true).schema), read_protocols);
   o.own("from-port", "Source ports: 443, 8000-8080, $set, or a list. Needs protocol tcp or udp.", spans,
         [](Reader& r, const At& at, Rule& u) { read_spans(r, at, u.from_ports); });
-  o.own("to-port", "Destination ports.", spans, [](Reader& r, const At& at, Rule& u) { read_spans(r, at, u.to_ports); });
-  o.own("icmp", "ICMP types: echo-request, unreachable, …; a number or TYPE/CODE where protocol is icmp4 or icmp6.",
+  o.own("to-port", "Destination ports.", spans,
+        [](Reader& r, const At& at, Rule& u) { read_spans(r, at, u.to_ports); });
+  o.own("icmp",
+        "ICMP types: echo-request, unreachable, …; a number or TYPE/CODE where protocol is icmp4 or icmp6.",
         one_or_list(icmp_item_schema()), [](Reader& r, const At& at, Rule& u) {
           each(r, at, "ICMP types", [&](const At& item) { read_icmp(r, item, u); });
         });
@@ -169,14 +180,17 @@ void rule_addresses(Object<Rule>& o) {
 Object<Rule> make_rule_keys() {
   Object<Rule> o("a rule");
   o.key("name", "What counters and verdicts call the rule. Left out: rule-N, by its place in the list.",
-        text(1, 63, "a name of letters, digits, - and _, a letter first", kNamePattern, good_name), &Rule::name);
-  o.key("action", "permit, deny (silently), or reject (with an ICMP error, or a reset for TCP).", action_type(),
-        &Rule::action)
+        text(1, 63, "a name of letters, digits, - and _, a letter first", kNamePattern, good_name),
+        &Rule::name);
+  o.key("action", "permit, deny (silently), or reject (with an ICMP error, or a reset for TCP).",
+        action_type(), &Rule::action)
       .required();
-  o.key("in", "Ports that the packet came in on. Left out: any.", one_or_many(port_name(), "ports"), &Rule::in);
+  o.key("in", "Ports that the packet came in on. Left out: any.", one_or_many(port_name(), "ports"),
+        &Rule::in);
   o.key("out", "Ports that it would leave through.", one_or_many(port_name(), "ports"), &Rule::out);
   rule_addresses(o);
-  o.key("stateful", "Replies to what the rule permits pass without a rule of their own.", boolean(), &Rule::stateful);
+  o.key("stateful", "Replies to what the rule permits pass without a rule of their own.", boolean(),
+        &Rule::stateful);
   return o;
 }
 
@@ -223,8 +237,10 @@ void read_sets(Reader& r, const At& at, Filter&) {
     if (key.kind != Node::Kind::scalar) continue;
     const At here = at.in(key.text, &at.node->value(i));
     if (!good_name(key.text))
-      r.mistake_at(&key, here.path(), "found " + found(key) + " as the name of a set, expected letters, digits, - and _, "
-                                      "a letter first");
+      r.mistake_at(&key, here.path(),
+                   "found " + found(key) +
+                       " as the name of a set, expected letters, digits, - and _, "
+                       "a letter first");
     auto [it, fresh] = r.sets.try_emplace(key.text);
     if (fresh) read_set(r, here, it->second);
   }
@@ -234,19 +250,22 @@ void read_sets(Reader& r, const At& at, Filter&) {
 void settle_icmp(Reader& r, const At& at, Rule& rule) {
   if (rule.icmp.empty()) return;
   auto only = [](const std::vector<Prefix>& all, unsigned family) {
-    return !all.empty() && std::all_of(all.begin(), all.end(), [&](const Prefix& p) { return p.addr.family == family; });
+    return !all.empty() &&
+           std::all_of(all.begin(), all.end(), [&](const Prefix& p) { return p.addr.family == family; });
   };
   for (unsigned family : {4u, 6u}) {
     const uint8_t proto = family == 4 ? 1 : 58;
-    if (rule.protocols != std::vector<uint8_t>{proto} && !only(rule.from, family) && !only(rule.to, family)) continue;
+    if (rule.protocols != std::vector<uint8_t>{proto} && !only(rule.from, family) && !only(rule.to, family))
+      continue;
     auto& list = family == 4 ? rule.icmp4 : rule.icmp6;
     list.insert(list.end(), rule.icmp.begin(), rule.icmp.end());
     rule.icmp.clear();
     return;
   }
   const Node* n = at.node->find("icmp");
-  r.mistake(at.in("icmp", n), "a number means one message in ICMP and another in ICMPv6; use a name, or "
-                              "'protocol: icmp4' or 'icmp6'");
+  r.mistake(at.in("icmp", n),
+            "a number means one message in ICMP and another in ICMPv6; use a name, or "
+            "'protocol: icmp4' or 'icmp6'");
 }
 
 void read_rules(Reader& r, const At& at, Filter& f) {
@@ -274,14 +293,19 @@ Json sets_schema() {
 // `sets` and `stateful` stand before `rules`, which need both.
 Object<Filter> make_filter_keys() {
   Object<Filter> o("filter");
-  o.key("default", "What becomes of packets that no rule matches.", action_type(), &Filter::default_action, "deny");
+  o.key("default", "What becomes of packets that no rule matches.", action_type(), &Filter::default_action,
+        "deny");
   o.key("stateful", "Replies to permitted packets pass by themselves; a rule can say otherwise.", boolean(),
         &Filter::stateful, true);
-  o.key("tiny-fragments", "drop: fragments too small to hold the headers that rules look at (RFC 1858, RFC 7112).",
+  o.key("tiny-fragments",
+        "drop: fragments too small to hold the headers that rules look at (RFC 1858, RFC 7112).",
         choice<bool>({{"drop", true}, {"pass", false}}), &Filter::drop_tiny_fragments, "drop");
-  o.own("sets", "Named lists of prefixes or of port numbers, which rules use as $name.", sets_schema(), read_sets);
-  o.own("rules", "The rules, in order: the first that matches decides. They judge forwarded packets, not the box's own.",
-        Json{{"type", "array"}, {"items", rule_keys().schema()}}, read_rules);
+  o.own("sets", "Named lists of prefixes or of port numbers, which rules use as $name.", sets_schema(),
+        read_sets);
+  o.own(
+      "rules",
+      "The rules, in order: the first that matches decides. They judge forwarded packets, not the box's own.",
+      Json{{"type", "array"}, {"items", rule_keys().schema()}}, read_rules);
   return o;
 }
 

@@ -42,7 +42,8 @@ const Node* Document::locate(std::string_view path) const {
   if (!n || !split_path(path, steps)) return n;
   for (const Step& s : steps) {
     const Node* next = nullptr;
-    if (s.index < 0) next = n->find(s.key);
+    if (s.index < 0)
+      next = n->find(s.key);
     else if (n->kind == Node::Kind::sequence && static_cast<size_t>(s.index) < n->items.size())
       next = n->items[static_cast<size_t>(s.index)];
     if (!next) break;
@@ -57,7 +58,8 @@ bool Document::set(const std::string& path, const std::string& value, std::vecto
     return false;
   };
   std::vector<Step> steps;
-  if (!split_path(path, steps)) return fail("not a path; expected one such as ports.lan.device or routes[0].via");
+  if (!split_path(path, steps))
+    return fail("not a path; expected one such as ports.lan.device or routes[0].via");
   if (steps.size() > kMaxDepth) return fail("the path is nested too deeply");
   std::vector<Mistake> inner;
   Node* leaf = nullptr;

@@ -12,7 +12,9 @@ std::string At::path() const {
   return above + (above.empty() ? "" : ".") + std::string(key);
 }
 
-bool Reader::mistake(const At& at, std::string message) { return mistake_at(at.node, at.path(), std::move(message)); }
+bool Reader::mistake(const At& at, std::string message) {
+  return mistake_at(at.node, at.path(), std::move(message));
+}
 
 bool Reader::mistake_at(const Node* where, std::string path, std::string message) {
   if (mistakes_.size() < kMaxMistakes && seen_.emplace(where, message).second)
@@ -50,7 +52,8 @@ unsigned edit_distance(std::string_view a, std::string_view b) {
     next[0] = static_cast<unsigned>(i);
     for (size_t j = 1; j <= b.size(); j++) {
       next[j] = std::min({row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) next[j] = std::min(next[j], before[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        next[j] = std::min(next[j], before[j - 2] + 1);
     }
     before.swap(row);
     row.swap(next);
@@ -92,9 +95,10 @@ void check_map_keys(Reader& r, const At& at, const std::string& what, const std:
     const std::string path = at.in(key.text, &key).path();
     auto [it, fresh] = first.emplace(key.text, &key);
     if (!fresh) {
-      r.mistake_at(&key, path, "the key '" + key.text + "' occurs twice" +
-                                   (it->second->line ? "; it is already in line " + std::to_string(it->second->line)
-                                                     : std::string()));
+      r.mistake_at(&key, path,
+                   "the key '" + key.text + "' occurs twice" +
+                       (it->second->line ? "; it is already in line " + std::to_string(it->second->line)
+                                         : std::string()));
       continue;
     }
     if (!known || std::find(known->begin(), known->end(), key.text) != known->end()) continue;

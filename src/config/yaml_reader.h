@@ -87,13 +87,14 @@ class Object {
   explicit Object(std::string what) : what_(std::move(what)) {}
 
   template <class V>
-  Object& key(const char* name, const char* doc, const Type<V>& type, V T::* member, Json standard = nullptr) {
+  Object& key(const char* name, const char* doc, const Type<V>& type, V T::*member, Json standard = nullptr) {
     auto read = type.read;
-    return own(name, doc, type.schema,
-               [read, member](Reader& r, const At& at, T& t) { read(r, at, t.*member); }, std::move(standard));
+    return own(
+        name, doc, type.schema, [read, member](Reader& r, const At& at, T& t) { read(r, at, t.*member); },
+        std::move(standard));
   }
   template <class V>
-  Object& key(const char* name, const char* doc, const Type<V>& type, std::optional<V> T::* member) {
+  Object& key(const char* name, const char* doc, const Type<V>& type, std::optional<V> T::*member) {
     auto read = type.read;
     return own(name, doc, type.schema, [read, member](Reader& r, const At& at, T& t) {
       V v{};
@@ -101,8 +102,8 @@ class Object {
     });
   }
   // A key that fills more, or something else, than one member.
-  Object& own(const char* name, const char* doc, Json schema, std::function<void(Reader&, const At&, T&)> read,
-              Json standard = nullptr) {
+  Object& own(const char* name, const char* doc, Json schema,
+              std::function<void(Reader&, const At&, T&)> read, Json standard = nullptr) {
     Json s = Json{{"description", doc}};
     s.update(schema);
     if (!standard.is_null()) s["default"] = std::move(standard);
@@ -134,8 +135,10 @@ bool Object<T>::read(Reader& r, const At& at, T& t) const {
   check_map_keys(r, at, what_, &known_);
   for (const Field& f : fields_) {
     const Node* n = at.node->find(f.name);
-    if (n) f.read(r, at.in(f.name, n), t);
-    else if (f.required) r.mistake(at, "the key '" + f.name + "' is missing");
+    if (n)
+      f.read(r, at.in(f.name, n), t);
+    else if (f.required)
+      r.mistake(at, "the key '" + f.name + "' is missing");
   }
   return true;
 }
@@ -159,7 +162,8 @@ Type<std::vector<V>> list_of(const Type<V>& item, const std::string& what, bool 
   auto read = item.read;
   return {s, [read, what, may_be_empty](Reader& r, const At& at, std::vector<V>& out) {
             if (at.node->kind != Node::Kind::sequence) return r.expected(at, "a list of " + what);
-            if (at.node->items.empty() && !may_be_empty) return r.mistake(at, "found an empty list, expected " + what);
+            if (at.node->items.empty() && !may_be_empty)
+              return r.mistake(at, "found an empty list, expected " + what);
             // A bad item keeps its place, so that indices are those of the file.
             bool ok = true;
             out.clear();
@@ -198,7 +202,8 @@ Type<N> number(uint64_t low, uint64_t high, const std::string& unit = "") {
             const std::string& s = at.node->text;
             uint64_t v = 0;
             auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v);
-            if (error != std::errc() || end != s.data() + s.size() || v < low || v > high) return r.expected(at, what);
+            if (error != std::errc() || end != s.data() + s.size() || v < low || v > high)
+              return r.expected(at, what);
             out = static_cast<N>(v);
             return true;
           }};
@@ -232,20 +237,20 @@ const Type<bool>& boolean();
 // Text of low to high bytes; `pattern` is an ECMAScript regular expression for the schema, `good` its check.
 Type<std::string> text(size_t low, size_t high, const std::string& what, const std::string& pattern = "",
                        bool (*good)(std::string_view) = nullptr);
-Type<Duration> duration(Duration low, Duration high);      // 250ms, 30s, 5m
-Type<uint64_t> byte_size(uint64_t low, uint64_t high);     // 512 MiB, 2 GiB
-const Type<double>& percent();                                    // 0.5%; the value is a share, 0..1
+Type<Duration> duration(Duration low, Duration high);   // 250ms, 30s, 5m
+Type<uint64_t> byte_size(uint64_t low, uint64_t high);  // 512 MiB, 2 GiB
+const Type<double>& percent();                          // 0.5%; the value is a share, 0..1
 const Type<unsigned>& octal_mode();
 const Type<Mac>& mac_address();
 const Type<IpAddr>& ip_address();
-const Type<Prefix>& interface_address();                          // ADDRESS/LENGTH, host bits kept
-const Type<Prefix>& network();                                    // PREFIX, or an address: itself alone; no host bits
-const Type<PortSpan>& port_span();                                // 80, 8000-8080
-const Type<uint8_t>& protocol(bool rule);                         // a name or 1..255
+const Type<Prefix>& interface_address();   // ADDRESS/LENGTH, host bits kept
+const Type<Prefix>& network();             // PREFIX, or an address: itself alone; no host bits
+const Type<PortSpan>& port_span();         // 80, 8000-8080
+const Type<uint8_t>& protocol(bool rule);  // a name or 1..255
 const std::vector<std::pair<std::string, uint8_t>>& protocol_names();
 std::string protocol_name(uint8_t proto);
-const Type<std::string>& port_name();                             // of the section `ports`
-bool good_name(std::string_view s);                        // [A-Za-z][A-Za-z0-9_-]*, at most 63
+const Type<std::string>& port_name();  // of the section `ports`
+bool good_name(std::string_view s);    // [A-Za-z][A-Za-z0-9_-]*, at most 63
 inline constexpr const char* kNamePattern = "^[A-Za-z][A-Za-z0-9_-]{0,62}$";
 inline constexpr const char* kPortNamePattern = "^[A-Za-z][A-Za-z0-9_-]{0,14}$";
 

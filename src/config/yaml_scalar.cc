@@ -30,7 +30,8 @@ struct Unit {
   double factor;
 };
 constexpr Unit kTimes[] = {{"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
-constexpr Unit kSizes[] = {{"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}};
+constexpr Unit kSizes[] = {
+    {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}};
 
 template <class Units>
 const Unit* unit_named(const Units& units, std::string_view name) {
@@ -49,7 +50,8 @@ bool read_network(Reader& r, const At& at, const std::string& s, Prefix& out) {
   if (!p) return r.expected(at, "a prefix such as 192.0.2.0/24 or 2001:db8::/32, or an address");
   if (p->has_host_bits())
     return r.mistake(at, "found '" + s + "', which has bits set behind its length; did you mean '" +
-                             to_string(p->masked()) + "', or the single address '" + to_string(p->addr) + "'?");
+                             to_string(p->masked()) + "', or the single address '" + to_string(p->addr) +
+                             "'?");
   out = *p;
   return true;
 }
@@ -82,14 +84,15 @@ bool good_name(std::string_view s) {
 }
 
 const Type<bool>& boolean() {
-  static const Type<bool> type = {Json{{"enum", {true, false, "yes", "no"}}}, [](Reader& r, const At& at, bool& out) {
-            if (at.node->kind == Node::Kind::scalar && !at.node->quoted) {
-              const std::string& s = at.node->text;
-              if (s == "yes" || s == "true" || s == "on") return out = true, true;
-              if (s == "no" || s == "false" || s == "off") return out = false, true;
-            }
-            return r.expected(at, "yes or no");
-          }};
+  static const Type<bool> type = {Json{{"enum", {true, false, "yes", "no"}}},
+                                  [](Reader& r, const At& at, bool& out) {
+                                    if (at.node->kind == Node::Kind::scalar && !at.node->quoted) {
+                                      const std::string& s = at.node->text;
+                                      if (s == "yes" || s == "true" || s == "on") return out = true, true;
+                                      if (s == "no" || s == "false" || s == "off") return out = false, true;
+                                    }
+                                    return r.expected(at, "yes or no");
+                                  }};
   return type;
 }
 
@@ -117,9 +120,11 @@ Type<Duration> duration(Duration low, Duration high) {
             if (!number_and_unit(at.node->text, v, name)) return r.expected(at, range + example);
             const Unit* unit = unit_named(kTimes, name);
             if (!unit)
-              return r.expected(at, range + example + (name.empty() ? "; did you mean '" + at.node->text + "s'?" : ""));
+              return r.expected(
+                  at, range + example + (name.empty() ? "; did you mean '" + at.node->text + "s'?" : ""));
             const double ns = std::round(v * unit->factor);
-            if (ns < static_cast<double>(low.ns) || ns > static_cast<double>(high.ns)) return r.expected(at, range);
+            if (ns < static_cast<double>(low.ns) || ns > static_cast<double>(high.ns))
+              return r.expected(at, range);
             out = Duration::nanos(static_cast<int64_t>(ns));
             return true;
           }};
@@ -143,7 +148,8 @@ Type<uint64_t> byte_size(uint64_t low, uint64_t high) {
               return r.expected(at, what + hint);
             }
             const double bytes = v * unit->factor;
-            if (bytes < static_cast<double>(low) || bytes > static_cast<double>(high)) return r.expected(at, what);
+            if (bytes < static_cast<double>(low) || bytes > static_cast<double>(high))
+              return r.expected(at, what);
             out = static_cast<uint64_t>(bytes);
             return true;
           }};
@@ -152,110 +158,119 @@ Type<uint64_t> byte_size(uint64_t low, uint64_t high) {
 const Type<double>& percent() {
   static const std::string what = "a share such as 0.5%, from 0% to 100%";
   static const Type<double> type = {Json{{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]+)? ?%$"}},
-          [](Reader& r, const At& at, double& out) {
-            double v = 0;
-            std::string_view unit;
-            if (!needs_scalar(r, at, what)) return false;
-            if (!number_and_unit(at.node->text, v, unit) || unit != "%" || v > 100) return r.expected(at, what);
-            out = v / 100;
-            return true;
-          }};
+                                    [](Reader& r, const At& at, double& out) {
+                                      double v = 0;
+                                      std::string_view unit;
+                                      if (!needs_scalar(r, at, what)) return false;
+                                      if (!number_and_unit(at.node->text, v, unit) || unit != "%" || v > 100)
+                                        return r.expected(at, what);
+                                      out = v / 100;
+                                      return true;
+                                    }};
   return type;
 }
 
 const Type<unsigned>& octal_mode() {
   static const std::string what = "an octal file mode such as \"0660\"";
-  static const Type<unsigned> type = {Json{{"anyOf", Json::array({Json{{"type", "string"}, {"pattern", "^0?[0-7]{3}$"}}, Json{{"type", "integer"}}})}},
-          [](Reader& r, const At& at, unsigned& out) {
-            if (!needs_scalar(r, at, what)) return false;
-            const std::string& s = at.node->text;
-            unsigned v = 0;
-            auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v, 8);
-            if (error != std::errc() || end != s.data() + s.size() || s.size() < 3 || s.size() > 4 || v > 0777)
-              return r.expected(at, what);
-            out = v;
-            return true;
-          }};
+  static const Type<unsigned> type = {
+      Json{{"anyOf",
+            Json::array({Json{{"type", "string"}, {"pattern", "^0?[0-7]{3}$"}}, Json{{"type", "integer"}}})}},
+      [](Reader& r, const At& at, unsigned& out) {
+        if (!needs_scalar(r, at, what)) return false;
+        const std::string& s = at.node->text;
+        unsigned v = 0;
+        auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v, 8);
+        if (error != std::errc() || end != s.data() + s.size() || s.size() < 3 || s.size() > 4 || v > 0777)
+          return r.expected(at, what);
+        out = v;
+        return true;
+      }};
   return type;
 }
 
 const Type<Mac>& mac_address() {
   static const std::string what = "a station's MAC address such as 02:00:00:00:00:01";
-  static const Type<Mac> type = {Json{{"type", "string"}, {"pattern", "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$"}},
-          [](Reader& r, const At& at, Mac& out) {
-            if (!needs_scalar(r, at, what)) return false;
-            auto m = parse_mac(at.node->text);
-            if (!m) return r.expected(at, what);
-            if (m->group() || m->zero())
-              return r.mistake(at, "found " + found(*at.node) + ", which is " +
-                                       (m->zero() ? "all zero" : "a group address") + "; expected " + what);
-            out = *m;
-            return true;
-          }};
+  static const Type<Mac> type = {
+      Json{{"type", "string"}, {"pattern", "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$"}},
+      [](Reader& r, const At& at, Mac& out) {
+        if (!needs_scalar(r, at, what)) return false;
+        auto m = parse_mac(at.node->text);
+        if (!m) return r.expected(at, what);
+        if (m->group() || m->zero())
+          return r.mistake(at, "found " + found(*at.node) + ", which is " +
+                                   (m->zero() ? "all zero" : "a group address") + "; expected " + what);
+        out = *m;
+        return true;
+      }};
   return type;
 }
 
 const Type<IpAddr>& ip_address() {
   static const std::string what = "an IPv4 or IPv6 address";
-  static const Type<IpAddr> type = {Json{{"type", "string"}, {"pattern", "^[0-9A-Fa-f:.]+$"}}, [](Reader& r, const At& at, IpAddr& out) {
-            if (!needs_scalar(r, at, what)) return false;
-            auto a = parse_ip(at.node->text);
-            if (!a) {
-              const bool prefix = parse_prefix(at.node->text).has_value();
-              return r.expected(at, what + (prefix ? " without a length" : ""));
-            }
-            out = *a;
-            return true;
-          }};
+  static const Type<IpAddr> type = {Json{{"type", "string"}, {"pattern", "^[0-9A-Fa-f:.]+$"}},
+                                    [](Reader& r, const At& at, IpAddr& out) {
+                                      if (!needs_scalar(r, at, what)) return false;
+                                      auto a = parse_ip(at.node->text);
+                                      if (!a) {
+                                        const bool prefix = parse_prefix(at.node->text).has_value();
+                                        return r.expected(at, what + (prefix ? " without a length" : ""));
+                                      }
+                                      out = *a;
+                                      return true;
+                                    }};
   return type;
 }
 
 const Type<Prefix>& interface_address() {
-  static const std::string what = "an address with the length of its subnet, such as 192.0.2.1/24 or 2001:db8::1/64";
-  static const Type<Prefix> type = {Json{{"type", "string"}, {"pattern", kPrefixPattern}}, [](Reader& r, const At& at, Prefix& out) {
-            if (!needs_scalar(r, at, what)) return false;
-            auto p = parse_prefix(at.node->text);
-            if (!p) return r.expected(at, what);
-            out = *p;
-            return true;
-          }};
+  static const std::string what =
+      "an address with the length of its subnet, such as 192.0.2.1/24 or 2001:db8::1/64";
+  static const Type<Prefix> type = {Json{{"type", "string"}, {"pattern", kPrefixPattern}},
+                                    [](Reader& r, const At& at, Prefix& out) {
+                                      if (!needs_scalar(r, at, what)) return false;
+                                      auto p = parse_prefix(at.node->text);
+                                      if (!p) return r.expected(at, what);
+                                      out = *p;
+                                      return true;
+                                    }};
   return type;
 }
 
 const Type<Prefix>& network() {
-  static const Type<Prefix> type = {Json{{"type", "string"}, {"pattern", kNetworkPattern}}, [](Reader& r, const At& at, Prefix& out) {
-            if (!needs_scalar(r, at, "a prefix such as 192.0.2.0/24, or an address")) return false;
-            return read_network(r, at, at.node->text, out);
-          }};
+  static const Type<Prefix> type = {
+      Json{{"type", "string"}, {"pattern", kNetworkPattern}}, [](Reader& r, const At& at, Prefix& out) {
+        if (!needs_scalar(r, at, "a prefix such as 192.0.2.0/24, or an address")) return false;
+        return read_network(r, at, at.node->text, out);
+      }};
   return type;
 }
 
 const Type<PortSpan>& port_span() {
   static const std::string what = "a port number or a range, such as 443 or 8000-8080 (0 to 65535)";
-  static const Type<PortSpan> type = {Json{{"anyOf", Json::array({Json{{"type", "integer"}, {"minimum", 0}, {"maximum", 65535}},
-                                      Json{{"type", "string"}, {"pattern", "^[0-9]{1,5}(-[0-9]{1,5})?$"}}})}},
-          [](Reader& r, const At& at, PortSpan& out) {
-            if (!needs_scalar(r, at, what)) return false;
-            const std::string& s = at.node->text;
-            const size_t dash = s.find('-');
-            const std::string low = s.substr(0, dash), high = dash == s.npos ? low : s.substr(dash + 1);
-            if (!digits(low) || !digits(high) || low.size() > 5 || high.size() > 5) return r.expected(at, what);
-            const int from = std::stoi(low), to = std::stoi(high);
-            if (from > 65535 || to > 65535) return r.expected(at, what);
-            if (from > to)
-              return r.mistake(at, "found " + found(*at.node) + ", which runs backwards; did you mean '" + high + "-" +
-                                       low + "'?");
-            out = {static_cast<uint16_t>(from), static_cast<uint16_t>(to)};
-            return true;
-          }};
+  static const Type<PortSpan> type = {
+      Json{{"anyOf", Json::array({Json{{"type", "integer"}, {"minimum", 0}, {"maximum", 65535}},
+                                  Json{{"type", "string"}, {"pattern", "^[0-9]{1,5}(-[0-9]{1,5})?$"}}})}},
+      [](Reader& r, const At& at, PortSpan& out) {
+        if (!needs_scalar(r, at, what)) return false;
+        const std::string& s = at.node->text;
+        const size_t dash = s.find('-');
+        const std::string low = s.substr(0, dash), high = dash == s.npos ? low : s.substr(dash + 1);
+        if (!digits(low) || !digits(high) || low.size() > 5 || high.size() > 5) return r.expected(at, what);
+        const int from = std::stoi(low), to = std::stoi(high);
+        if (from > 65535 || to > 65535) return r.expected(at, what);
+        if (from > to)
+          return r.mistake(at, "found " + found(*at.node) + ", which runs backwards; did you mean '" + high +
+                                   "-" + low + "'?");
+        out = {static_cast<uint16_t>(from), static_cast<uint16_t>(to)};
+        return true;
+      }};
   return type;
 }
 
 const std::vector<std::pair<std::string, uint8_t>>& protocol_names() {
   static const std::vector<std::pair<std::string, uint8_t>> names = {
-      {"tcp", 6},   {"udp", 17}, {"sctp", 132}, {"dccp", 33},  {"udplite", 136}, {"icmp4", 1}, {"icmp6", 58},
-      {"igmp", 2},  {"gre", 47}, {"esp", 50},   {"ah", 51},    {"ospf", 89},     {"pim", 103}, {"vrrp", 112},
-      {"ipip", 4},  {"ip6ip", 41}};
+      {"tcp", 6},    {"udp", 17},   {"sctp", 132}, {"dccp", 33}, {"udplite", 136}, {"icmp4", 1},
+      {"icmp6", 58}, {"igmp", 2},   {"gre", 47},   {"esp", 50},  {"ah", 51},       {"ospf", 89},
+      {"pim", 103},  {"vrrp", 112}, {"ipip", 4},   {"ip6ip", 41}};
   return names;
 }
 
@@ -271,8 +286,10 @@ Type<uint8_t> make_protocol(bool rule) {
   std::vector<std::string> names;
   for (auto& [name, number] : protocol_names()) names.push_back(name);
   if (rule) names.insert(names.begin(), "icmp");
-  const std::string what = "a protocol such as tcp, udp" + std::string(rule ? ", icmp" : "") + " or a number from 1 to 255";
-  return {Json{{"anyOf", Json::array({Json{{"enum", names}}, Json{{"type", "integer"}, {"minimum", 1}, {"maximum", 255}}})}},
+  const std::string what =
+      "a protocol such as tcp, udp" + std::string(rule ? ", icmp" : "") + " or a number from 1 to 255";
+  return {Json{{"anyOf", Json::array({Json{{"enum", names}},
+                                      Json{{"type", "integer"}, {"minimum", 1}, {"maximum", 255}}})}},
           [names, what](Reader& r, const At& at, uint8_t& out) {
             if (!needs_scalar(r, at, what)) return false;
             const std::string& s = at.node->text;

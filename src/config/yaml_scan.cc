@@ -53,14 +53,17 @@ bool scan_text(std::string_view text, const std::string& file, std::vector<Mista
     for (size_t i = 0; i < line.size();) {
       const size_t n = utf8_length(line.substr(i));
       const uint8_t c = static_cast<uint8_t>(line[i]);
-      const uint32_t column = n != 1 || c < 0x20 || c == 0x7f ? column_of(line, static_cast<uint32_t>(i + 1)) : 0;
+      const uint32_t column =
+          n != 1 || c < 0x20 || c == 0x7f ? column_of(line, static_cast<uint32_t>(i + 1)) : 0;
       if (n == 0) {
-        mistakes.push_back({file, number, column, "", "found bytes that are not UTF-8; save the file as UTF-8"});
+        mistakes.push_back(
+            {file, number, column, "", "found bytes that are not UTF-8; save the file as UTF-8"});
         break;
       }
       if ((c < 0x20 && c != '\t' && c != '\r') || c == 0x7f) {
-        mistakes.push_back({file, number, column, "",
-                            "found a control character (code " + std::to_string(c) + "); expected plain text"});
+        mistakes.push_back(
+            {file, number, column, "",
+             "found a control character (code " + std::to_string(c) + "); expected plain text"});
         break;
       }
       i += n;

@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     const size_t equals = line.find('=');
-    if (line.starts_with("#set ") && equals != line.npos) set.emplace_back(line.substr(5, equals - 5), line.substr(equals + 1));
+    if (line.starts_with("#set ") && equals != line.npos)
+      set.emplace_back(line.substr(5, equals - 5), line.substr(equals + 1));
   }
   const sluice::config::Loaded first = sluice::config::load_text(text, "fuzz", set);
   for (const sluice::config::Mistake& m : first.mistakes)

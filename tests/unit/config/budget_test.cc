@@ -28,8 +28,10 @@ TEST(Budget, GrowsWithWhatIsAskedFor) {
   EXPECT_GE(part(memory_budget(one), "IPv4 flows"), (1u << 18) * 64u);
   EXPECT_GE(part(memory_budget(one), "IPv6 flows"), (1u << 16) * 128u);
   const uint64_t few = part(memory_budget(one), "IPv4 routes");
-  EXPECT_GT(part(memory_budget(one, {1'000'000, 0}), "IPv4 routes"), few + (500u << 20));  // 560 MB measured for a table
-  const Model rules = load_text(kPorts + "filter: {rules: [{action: deny, protocol: tcp, to-port: [1, 3, 5]}]}\n", "t").model;
+  EXPECT_GT(part(memory_budget(one, {1'000'000, 0}), "IPv4 routes"),
+            few + (500u << 20));  // 560 MB measured for a table
+  const Model rules =
+      load_text(kPorts + "filter: {rules: [{action: deny, protocol: tcp, to-port: [1, 3, 5]}]}\n", "t").model;
   EXPECT_GT(part(memory_budget(rules), "rules"), part(memory_budget(one), "rules"));
 }
 
@@ -38,15 +40,19 @@ TEST(Budget, TheLimitOfTheFileIsUpFrontAndNamesTheLargestParts) {
   const Loaded l = load_text(kPorts, "t", {{"system.memory-limit", "1 GiB"}, {"flows.ip6", "8388608"}});
   ASSERT_EQ(l.mistakes.size(), 1u);
   EXPECT_EQ(l.mistakes[0].path, "system.memory-limit");
-  EXPECT_NE(l.mistakes[0].message.find("its largest parts are IPv6 flows (1.1 GiB)"), std::string::npos) << all(l);
+  EXPECT_NE(l.mistakes[0].message.find("its largest parts are IPv6 flows (1.1 GiB)"), std::string::npos)
+      << all(l);
 }
 
 TEST(Budget, TheMachineIsAskedWhereTheFileIsOnDisk) {
   ASSERT_GT(available_memory(), 0u);
   const std::string path = ::testing::TempDir() + "/sluice_budget.yaml";
   std::ofstream(path) << kPorts;
-  const Loaded l = load_file(path, {{"system.packets", "16777216"}, {"flows.ip4", "67108864"}, {"flows.ip6", "67108864"},
-                                    {"system.workers", "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]"}});
+  const Loaded l =
+      load_file(path, {{"system.packets", "16777216"},
+                       {"flows.ip4", "67108864"},
+                       {"flows.ip6", "67108864"},
+                       {"system.workers", "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]"}});
   if (available_memory() > (300ull << 30)) GTEST_SKIP() << "this machine has room for everything";
   ASSERT_EQ(l.mistakes.size(), 1u) << all(l);
   EXPECT_NE(l.mistakes[0].message.find("the memory that is free"), std::string::npos);

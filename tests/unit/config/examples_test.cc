@@ -16,7 +16,7 @@ TEST(Examples, AreSound) {
 
 struct Typo {
   const char* was;
-  const char* is;   // with ^ before the character that the mistake must name
+  const char* is;  // with ^ before the character that the mistake must name
 };
 struct Table {
   const char* example;
@@ -70,7 +70,7 @@ const Table kTables[] = {
       {"driver: af_xdp ", "driver: ^af-xdp "},
       {"198.18.1.1/24", "^198.18.1.256/24"},
       {"198.18.2.1/24", "^198.18.1.2/24"},
-      {"2001:db8:2::1/64", "^2001:db8:2::g/64"},
+      {"\"2001:db8:2::1/64\"", "^\"2001:db8:2::g/64\""},
       {"device: wan0", "device: ^lan0"},
       {"default: deny", "^defualt: deny"},
       {"services: [80, 443, 5201]", "services: [80, 443, ^5201s]"},
@@ -158,7 +158,8 @@ TEST(Examples, TyposAreRefusedWhereTheyAre) {
       std::string changed = text;
       changed.replace(at, std::string(typo.was).size(), is);
       const size_t line_start = changed.rfind('\n', place - (place > 0)) + 1;
-      const auto line = static_cast<unsigned>(1 + std::count(changed.begin(), changed.begin() + static_cast<long>(place), '\n'));
+      const auto line = static_cast<unsigned>(
+          1 + std::count(changed.begin(), changed.begin() + static_cast<long>(place), '\n'));
       const Loaded l = load_text(changed, t.example);
       bool here = false;
       for (const Mistake& m : l.mistakes) here |= m.line == line && m.column == place - line_start + 1;

@@ -64,24 +64,30 @@ TEST(Hostile, AliasesThatMultiplyAreRefused) {
   std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
   for (int i = 1; i < 12; i++) {
     const std::string above = "*a" + std::to_string(i - 1);
-    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + repeat(above + ", ", 9) + above + "]\n";
+    bomb +=
+        "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + repeat(above + ", ", 9) + above + "]\n";
   }
   const Loaded l = load_text(bomb, "f");
   ASSERT_EQ(l.mistakes.size(), 1u);
-  EXPECT_NE(l.mistakes[0].message.find("aliases count as often as they are used"), std::string::npos) << all(l);
+  EXPECT_NE(l.mistakes[0].message.find("aliases count as often as they are used"), std::string::npos)
+      << all(l);
 }
 
 TEST(Hostile, AliasesReportAMistakeOnce) {
-  const Loaded l = load_text("version: 1\nports:\n  a: {device: x, fault: &f {los: 1%}}\n  b: {device: y, fault: *f}\n", "f");
+  const Loaded l = load_text(
+      "version: 1\nports:\n  a: {device: x, fault: &f {los: 1%}}\n  b: {device: y, fault: *f}\n", "f");
   EXPECT_EQ(l.mistakes.size(), 1u) << all(l);
 }
 
 TEST(Hostile, MistakesAreCounted) {
-  const Loaded l = load_text(kPorts + "system:\n" + [] {
-    std::string s;
-    for (int i = 0; i < 5000; i++) s += "  unknown" + std::to_string(i) + ": 1\n";
-    return s;
-  }(), "f");
+  const Loaded l = load_text(
+      kPorts + "system:\n" +
+          [] {
+            std::string s;
+            for (int i = 0; i < 5000; i++) s += "  unknown" + std::to_string(i) + ": 1\n";
+            return s;
+          }(),
+      "f");
   EXPECT_EQ(l.mistakes.size(), 1001u);
   EXPECT_NE(l.mistakes.back().message.find("there are more mistakes"), std::string::npos);
 }
@@ -100,8 +106,8 @@ TEST(Hostile, FilesThatCannotBeRead) {
   EXPECT_NE(all(l).find("the file is empty"), std::string::npos);
 }
 
-// Every cut of an example, and examples with bytes changed at random: no crash, no hang, and a mistake for each cut
-// that is not whole lines.
+// Every cut of an example, and examples with bytes changed at random: no crash, no hang, and a mistake for
+// each cut that is not whole lines.
 TEST(Hostile, CutAndChangedExamples) {
   std::mt19937 random(1);
   for (const char* name : kExamples) {

@@ -11,33 +11,57 @@ Model model(const Overrides& set = {}) {
   return l.model;
 }
 
-std::vector<std::string> changes(const Overrides& set) { return needs_restart(model(), model(set)); }
+std::vector<std::string> changes(const Overrides& set) {
+  return needs_restart(model(), model(set));
+}
 
-TEST(Restart, NothingChanged) { EXPECT_TRUE(changes({}).empty()); }
+TEST(Restart, NothingChanged) {
+  EXPECT_TRUE(changes({}).empty());
+}
 
 TEST(Restart, LiveChangesNeedNone) {
-  EXPECT_EQ(changes({{"ports.lan.addresses[0]", "192.0.2.9/24"},
-                     {"ports.lan.reverse-path", "strict"},
-                     {"ports.wan.link-local", "\"fe80::9\""},
-                     {"routes", "[{to: 10.0.0.0/8, blackhole: yes}]"},
-                     {"neighbors", "{reachable: 5s, static: [{port: lan, address: 192.0.2.7, mac: \"02:00:00:00:00:07\"}]}"},
-                     {"icmp.errors-burst", "1"},
-                     {"filter", "{default: permit}"},
-                     {"system.reassembly-timeout", "5s"}}),
-            std::vector<std::string>{});
+  EXPECT_EQ(
+      changes({{"ports.lan.addresses[0]", "192.0.2.9/24"},
+               {"ports.lan.reverse-path", "strict"},
+               {"ports.wan.link-local", "\"fe80::9\""},
+               {"routes", "[{to: 10.0.0.0/8, blackhole: yes}]"},
+               {"neighbors",
+                "{reachable: 5s, static: [{port: lan, address: 192.0.2.7, mac: \"02:00:00:00:00:07\"}]}"},
+               {"icmp.errors-burst", "1"},
+               {"filter", "{default: permit}"},
+               {"system.reassembly-timeout", "5s"}}),
+      std::vector<std::string>{});
 }
 
 TEST(Restart, EachSettingThatNeedsOneIsNamed) {
   const Overrides cases = {
-      {"system.name", "x"},          {"system.hugepages", "off"}, {"system.packets", "32768"},
-      {"system.workers", "[2]"},     {"system.stack", "1"},       {"system.idle", "busy"},
-      {"system.eal", "[--x]"},       {"control.socket", "/s"},    {"control.mode", "\"0600\""},
-      {"control.owner", "root"},     {"control.group", "adm"},    {"flows.ip4", "4096"},
-      {"flows.ip6", "4096"},         {"flows.idle.tcp", "1h"},    {"flows.idle.udp", "1h"},
-      {"neighbors.max", "100"},      {"ports.lan.driver", "af_xdp"}, {"ports.lan.device", "x"},
-      {"ports.lan.queues", "2"},     {"ports.lan.mtu", "1400"},   {"ports.lan.checksum", "repair"},
-      {"ports.lan.xdp-mode", "native"}, {"ports.lan.busy-poll", "yes"}, {"ports.lan.take-default-route", "yes"},
-      {"ports.lan.ring", "1024"},    {"ports.lan.kernel", "[ssh]"}, {"ports.lan.exception", "[bgp]"},
+      {"system.name", "x"},
+      {"system.hugepages", "off"},
+      {"system.packets", "32768"},
+      {"system.workers", "[2]"},
+      {"system.stack", "1"},
+      {"system.idle", "busy"},
+      {"system.eal", "[--x]"},
+      {"control.socket", "/s"},
+      {"control.mode", "\"0600\""},
+      {"control.owner", "root"},
+      {"control.group", "adm"},
+      {"flows.ip4", "4096"},
+      {"flows.ip6", "4096"},
+      {"flows.idle.tcp", "1h"},
+      {"flows.idle.udp", "1h"},
+      {"neighbors.max", "100"},
+      {"ports.lan.driver", "af_xdp"},
+      {"ports.lan.device", "x"},
+      {"ports.lan.queues", "2"},
+      {"ports.lan.mtu", "1400"},
+      {"ports.lan.checksum", "repair"},
+      {"ports.lan.xdp-mode", "native"},
+      {"ports.lan.busy-poll", "yes"},
+      {"ports.lan.take-default-route", "yes"},
+      {"ports.lan.ring", "1024"},
+      {"ports.lan.kernel", "[ssh]"},
+      {"ports.lan.exception", "[bgp]"},
       {"ports.lan.capture", "f"},
   };
   for (auto& c : cases) EXPECT_EQ(changes({c}), std::vector<std::string>{c.first});
@@ -46,7 +70,8 @@ TEST(Restart, EachSettingThatNeedsOneIsNamed) {
 
 TEST(Restart, PortsThatComeGoOrChangePlaces) {
   EXPECT_EQ(changes({{"ports.new", "{device: v9}"}}), std::vector<std::string>{"ports.new (added)"});
-  EXPECT_EQ(needs_restart(model({{"ports.new", "{device: v9}"}}), model()), std::vector<std::string>{"ports.new (removed)"});
+  EXPECT_EQ(needs_restart(model({{"ports.new", "{device: v9}"}}), model()),
+            std::vector<std::string>{"ports.new (removed)"});
   Model swapped = model();
   std::swap(swapped.ports[0], swapped.ports[1]);
   EXPECT_EQ(needs_restart(model(), swapped), std::vector<std::string>{"ports (their order)"});

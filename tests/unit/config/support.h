@@ -32,9 +32,15 @@ inline std::string slurp(const std::string& path) {
   return s.str();
 }
 
-inline const char* const kExamples[] = {"conf/router.yaml", "conf/firewall.yaml", "conf/lab.yaml", "conf/dpdk-nic.yaml",
-                                        "conf/replay.yaml", "tests/e2e/exam-router.yaml",
+inline const char* const kExamples[] = {"conf/router.yaml",
+                                        "conf/firewall.yaml",
+                                        "conf/lab.yaml",
+                                        "conf/dpdk-nic.yaml",
+                                        "conf/replay.yaml",
+                                        "tests/e2e/exam-router.yaml",
                                         "tests/e2e/exam-router-filter.yaml"};
-inline std::string example(const std::string& name) { return slurp(std::string(SOURCE_ROOT) + "/" + name); }
+inline std::string example(const std::string& name) {
+  return slurp(std::string(SOURCE_ROOT) + "/" + name);
+}
 
 }  // namespace sluice::config

@@ -25,16 +25,19 @@ TEST(Values, AFileOfPortsAloneHasTheDefaults) {
 }
 
 TEST(Values, SystemControlFlowsNeighborsIcmp) {
-  const Model m = sound(kPorts +
-                        "system: {name: edge, hugepages: off, packets: 32768, workers: [1, 3], stack: 2, idle: busy,\n"
-                        "  eal: [\"--log-level=8\"], memory-limit: 1.5 GiB, reassembly-timeout: 10s}\n"
-                        "control: {socket: /tmp/s, mode: \"0600\", owner: root, group: adm}\n"
-                        "flows: {ip4: 4096, ip6: 2048, idle: {tcp: 2h, tcp-closing: 90s, udp: 3m, other: 500ms}}\n"
-                        "neighbors: {reachable: 4s, retrans: 250ms, max: 128, queue: 3,\n"
-                        "  static: [{port: lan, address: 192.0.2.7, mac: \"02:00:00:00:00:07\"}]}\n"
-                        "icmp: {errors-per-second: 5, errors-burst: 6, per-source-per-second: 7, per-source-burst: 8}\n",
-                        {{"flows.idle.other", "1s"}})
-                      .model;
+  const Model m =
+      sound(
+          kPorts +
+              "system: {name: edge, hugepages: off, packets: 32768, workers: [1, 3], stack: 2, idle: busy,\n"
+              "  eal: [\"--log-level=8\"], memory-limit: 1.5 GiB, reassembly-timeout: 10s}\n"
+              "control: {socket: /tmp/s, mode: \"0600\", owner: root, group: adm}\n"
+              "flows: {ip4: 4096, ip6: 2048, idle: {tcp: 2h, tcp-closing: 90s, udp: 3m, other: 500ms}}\n"
+              "neighbors: {reachable: 4s, retrans: 250ms, max: 128, queue: 3,\n"
+              "  static: [{port: lan, address: 192.0.2.7, mac: \"02:00:00:00:00:07\"}]}\n"
+              "icmp: {errors-per-second: 5, errors-burst: 6, per-source-per-second: 7, per-source-burst: "
+              "8}\n",
+          {{"flows.idle.other", "1s"}})
+          .model;
   EXPECT_EQ(m.system.huge_pages, HugePages::off);
   EXPECT_EQ(m.system.workers, (std::vector<unsigned>{1, 3}));
   EXPECT_EQ(m.system.stack_cpu, 2);
@@ -53,16 +56,20 @@ TEST(Values, SystemControlFlowsNeighborsIcmp) {
 }
 
 TEST(Values, PortKeys) {
-  const Model m = sound("version: 1\nports:\n"
-                        "  x: {device: eth9, driver: af_xdp, queues: 2, mtu: 1400, reverse-path: strict, checksum: repair,\n"
-                        "      xdp-mode: generic, busy-poll: yes, take-default-route: true, ring: 512, link-local: \"fe80::7\",\n"
-                        "      kernel: [ssh, {prefix: 192.0.2.0/24, protocol: udp, port: 53}], exception: [dhcp],\n"
-                        "      capture: c.pcapng, fault: {loss: 1%, corrupt: 0.5%, delay: 10ms, seed: 7}}\n"
-                        "  g: {driver: generator, generator: {flows: 1000, order: random, size: imix, protocol: tcp,\n"
-                        "      sources: 10.0.0.0/8, destinations: 192.0.2.0/24}}\n"
-                        "  n: {driver: null}\n"
-                        "  p: {driver: pcap, device: a.pcap, out: o.pcapng, mac: \"02:00:00:00:00:01\"}\n")
-                      .model;
+  const Model m =
+      sound(
+          "version: 1\nports:\n"
+          "  x: {device: eth9, driver: af_xdp, queues: 2, mtu: 1400, reverse-path: strict, checksum: "
+          "repair,\n"
+          "      xdp-mode: generic, busy-poll: yes, take-default-route: true, ring: 512, link-local: "
+          "\"fe80::7\",\n"
+          "      kernel: [ssh, {prefix: 192.0.2.0/24, protocol: udp, port: 53}], exception: [dhcp],\n"
+          "      capture: c.pcapng, fault: {loss: 1%, corrupt: 0.5%, delay: 10ms, seed: 7}}\n"
+          "  g: {driver: generator, generator: {flows: 1000, order: random, size: imix, protocol: tcp,\n"
+          "      sources: 10.0.0.0/8, destinations: 192.0.2.0/24}}\n"
+          "  n: {driver: null}\n"
+          "  p: {driver: pcap, device: a.pcap, out: o.pcapng, mac: \"02:00:00:00:00:01\"}\n")
+          .model;
   const Port& x = m.ports[0];
   EXPECT_EQ(x.driver, Driver::af_xdp);
   EXPECT_EQ(x.mtu, 1400);
@@ -107,19 +114,20 @@ TEST(Values, Routes) {
 }
 
 TEST(Values, RulesTakeSetsWhateverTheOrderInTheFile) {
-  const Model m = sound(kPorts +
-                        "filter:\n"
-                        "  rules:\n"
-                        "  - {action: permit, in: lan, out: [wan, lan], from: $hosts, to: [$hosts, 10.0.0.0/8],\n"
-                        "     protocol: [udp, tcp], to-port: [$web, 22], from-port: 1024-65535}\n"
-                        "  - {name: ping, action: reject, protocol: icmp, icmp: [echo-request, time-exceeded]}\n"
-                        "  - {action: deny, protocol: icmp4, icmp: [3/4, 8], stateful: yes}\n"
-                        "  - {action: deny, protocol: 47}\n"
-                        "  stateful: no\n"
-                        "  default: reject\n"
-                        "  tiny-fragments: pass\n"
-                        "  sets: {hosts: [192.0.2.0/24, \"2001:db8::/32\"], web: [80, 8000-8080]}\n")
-                      .model;
+  const Model m =
+      sound(kPorts +
+            "filter:\n"
+            "  rules:\n"
+            "  - {action: permit, in: lan, out: [wan, lan], from: $hosts, to: [$hosts, 10.0.0.0/8],\n"
+            "     protocol: [udp, tcp], to-port: [$web, 22], from-port: 1024-65535}\n"
+            "  - {name: ping, action: reject, protocol: icmp, icmp: [echo-request, time-exceeded]}\n"
+            "  - {action: deny, protocol: icmp4, icmp: [3/4, 8], stateful: yes}\n"
+            "  - {action: deny, protocol: 47}\n"
+            "  stateful: no\n"
+            "  default: reject\n"
+            "  tiny-fragments: pass\n"
+            "  sets: {hosts: [192.0.2.0/24, \"2001:db8::/32\"], web: [80, 8000-8080]}\n")
+          .model;
   const Filter& f = m.filter;
   EXPECT_TRUE(f.present);
   EXPECT_EQ(f.default_action, Action::reject);
@@ -163,9 +171,10 @@ TEST(Values, OverridesChangeAddAndReplace) {
 }
 
 TEST(Values, AnOverrideOfAnAliasLeavesItsOtherUsesAlone) {
-  const Model m = sound("version: 1\nports:\n  a: {device: v0, fault: &f {loss: 1%}}\n  b: {device: v1, fault: *f}\n",
-                        {{"ports.b.fault.loss", "2%"}})
-                      .model;
+  const Model m =
+      sound("version: 1\nports:\n  a: {device: v0, fault: &f {loss: 1%}}\n  b: {device: v1, fault: *f}\n",
+            {{"ports.b.fault.loss", "2%"}})
+          .model;
   EXPECT_DOUBLE_EQ(m.ports[0].fault.loss, 0.01);
   EXPECT_DOUBLE_EQ(m.ports[1].fault.loss, 0.02);
 }
@@ -176,7 +185,8 @@ TEST(Values, AByteOrderMarkAndWindowsLineEndsAreFine) {
 
 TEST(Values, RouteFilesAreReadFromTheFolderOfTheFile) {
   const std::string dir = ::testing::TempDir();
-  std::ofstream(dir + "/sluice_config_routes.txt") << "# two\n10.0.0.0/8 192.0.2.2\n2001:db8:9::/48 2001:db8:1::2\n";
+  std::ofstream(dir + "/sluice_config_routes.txt")
+      << "# two\n10.0.0.0/8 192.0.2.2\n2001:db8:9::/48 2001:db8:1::2\n";
   std::ofstream(dir + "/sluice_config.yaml") << kPorts << "route-files: [sluice_config_routes.txt]\n";
   const Loaded l = load_file(dir + "/sluice_config.yaml");
   EXPECT_EQ(all(l), "");
