@@ -26,7 +26,9 @@ int64_t clock_ns(clockid_t id) {
 class CapturePort final : public Wrapper {
  public:
   CapturePort(std::unique_ptr<Port> inner, std::unique_ptr<PcapngWriter> writer, bool at_once)
-      : Wrapper(std::move(inner)), writer_(std::move(writer)), at_once_(at_once),
+      : Wrapper(std::move(inner)),
+        writer_(std::move(writer)),
+        at_once_(at_once),
         rings_(std::max(info().rx_queues, info().tx_queues)) {
     interface_ = writer_->add_interface(info().name);
     // Captures count from 1970, the box from boot.
@@ -67,7 +69,7 @@ class CapturePort final : public Wrapper {
   Status start() override {
     Status s = inner_->start();
     if (s && !at_once_ && !thread_.joinable())
-      thread_ = std::jthread([this](std::stop_token stop) {
+      thread_ = std::jthread([this](const std::stop_token& stop) {
         while (!stop.stop_requested()) {
           write_all();
           std::this_thread::sleep_for(kPause);
@@ -91,8 +93,9 @@ class CapturePort final : public Wrapper {
     if (failed_.load(std::memory_order_acquire) && !std::exchange(said_failed_, true))
       events.push_back({Event::Level::error, "port " + info().name + ": " + why_});
     if (lost() > 0 && !std::exchange(said_lost_, true))
-      events.push_back({Event::Level::warning, "port " + info().name + ": the capture's file is too slow; frames are "
-                                               "missing from it (capture_lost)"});
+      events.push_back({Event::Level::warning, "port " + info().name +
+                                                   ": the capture's file is too slow; frames are "
+                                                   "missing from it (capture_lost)"});
     return events;
   }
 
@@ -100,8 +103,10 @@ class CapturePort final : public Wrapper {
   void write(CaptureRing& ring) {
     ring.drain([this](const CaptureRing::Record& r, wire::ConstBytes frame) {
       const auto d = r.outbound ? PcapngWriter::Direction::outbound : PcapngWriter::Direction::inbound;
-      if (writer_->frame(interface_, Instant{r.time}, d, frame)) captured_.add(1);
-      else unwritten_.add(1);
+      if (writer_->frame(interface_, Instant{r.time}, d, frame))
+        captured_.add(1);
+      else
+        unwritten_.add(1);
     });
     if (!writer_->status().ok()) fail(writer_->status());
   }

@@ -21,7 +21,7 @@ class alignas(64) CaptureRing {
   static constexpr size_t kSize = 4u << 20;
 
   struct Record {
-    uint32_t length = 0;     // of the frame; kSkip: the rest of the ring is unused
+    uint32_t length = 0;  // of the frame; kSkip: the rest of the ring is unused
     uint32_t outbound = 0;
     int64_t time = 0;
   };

@@ -97,8 +97,10 @@ void DpdkPort::describe() {
 }
 
 unsigned DpdkPort::rx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) {
-  if (!running_.load(std::memory_order_acquire)) [[unlikely]] return 0;
-  const unsigned got = rte_eth_rx_burst(dev_.id, static_cast<uint16_t>(queue), pkts, static_cast<uint16_t>(n));
+  if (!running_.load(std::memory_order_acquire)) [[unlikely]]
+    return 0;
+  const unsigned got =
+      rte_eth_rx_burst(dev_.id, static_cast<uint16_t>(queue), pkts, static_cast<uint16_t>(n));
   unsigned kept = 0;
   for (unsigned i = 0; i < got; i++) {
     rte_mbuf* m = pkts[i];
@@ -116,12 +118,14 @@ unsigned DpdkPort::rx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n
 }
 
 unsigned DpdkPort::tx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) {
-  if (!running_.load(std::memory_order_acquire)) [[unlikely]] return 0;
+  if (!running_.load(std::memory_order_acquire)) [[unlikely]]
+    return 0;
   if (!dev_.tx_segments) {
     for (unsigned i = 0; i < n; i++)
       if (pkts[i]->nb_segs != 1 && rte_pktmbuf_linearize(pkts[i]) != 0) [[unlikely]] {
         // Cut the burst here; the one that cannot be sent goes as its first packet next time.
-        if (i > 0) return rte_eth_tx_burst(dev_.id, static_cast<uint16_t>(queue), pkts, static_cast<uint16_t>(i));
+        if (i > 0)
+          return rte_eth_tx_burst(dev_.id, static_cast<uint16_t>(queue), pkts, static_cast<uint16_t>(i));
         queues_[queue].tx_lost.add(1);
         rte_pktmbuf_free(pkts[0]);
         return 1;
@@ -204,7 +208,7 @@ void DpdkPort::shut() {
 bool DpdkPort::there() const {
   std::string name = o_.device.substr(0, o_.device.find(','));
   if (name.size() < 12) name = "0000:" + name;
-  struct stat st{};
+  struct stat st {};
   return stat(("/sys/bus/pci/devices/" + name).c_str(), &st) == 0;
 }
 
@@ -230,7 +234,8 @@ std::vector<Event> DpdkPort::maintain(const std::function<void()>& quiesce) {
     quiesce();
     rte_eth_dev_stop(dev_.id);
     shut();
-    events.push_back({Event::Level::error, "port " + o_.name + ": " + o_.device + " is gone; waiting for its return"});
+    events.push_back(
+        {Event::Level::error, "port " + o_.name + ": " + o_.device + " is gone; waiting for its return"});
   } else if (gone_ && there()) {
     Status s = open();
     if (s) s = start();

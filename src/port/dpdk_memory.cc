@@ -44,8 +44,9 @@ PoolRegistration::~PoolRegistration() {
 Status PoolRegistration::map(rte_device* device, bool real) {
   if (!real) return {};
   if (rte_eal_iova_mode() != RTE_IOVA_VA)
-    return Error{"it needs physical addresses, which sluice does not hand out: bind it to vfio-pci, with the IOMMU "
-                 "on (intel_iommu=on or amd_iommu=on) or vfio's enable_unsafe_noiommu_mode"};
+    return Error{
+        "it needs physical addresses, which sluice does not hand out: bind it to vfio-pci, with the IOMMU "
+        "on (intel_iommu=on or amd_iommu=on) or vfio's enable_unsafe_noiommu_mode"};
   auto address = reinterpret_cast<uintptr_t>(pool_.memory());
   // ENOTSUP: the bus has no mapping of its own (a bifurcated driver registers memory by itself).
   if (rte_dev_dma_map(device, pool_.memory(), address, pool_.memory_size()) != 0 && rte_errno != ENOTSUP)

@@ -14,7 +14,8 @@ namespace sluice::port {
 namespace {
 
 constexpr uint64_t kHash = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
-constexpr uint64_t kChecksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+constexpr uint64_t kChecksums =
+    RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 // Redirection tables have 64 entries or a multiple: the same pattern in each makes a hash mean the same
 // queue on every port, whatever the size of its table.
 constexpr unsigned kPattern = 64;
@@ -30,7 +31,8 @@ Status spread_queues(const DpdkSetup& s, unsigned queues) {
   std::vector<rte_eth_rss_reta_entry64> table(size / RTE_ETH_RETA_GROUP_SIZE);
   for (auto& group : table) {
     group.mask = UINT64_MAX;
-    for (unsigned i = 0; i < RTE_ETH_RETA_GROUP_SIZE; i++) group.reta[i] = static_cast<uint16_t>(i % kPattern % queues);
+    for (unsigned i = 0; i < RTE_ETH_RETA_GROUP_SIZE; i++)
+      group.reta[i] = static_cast<uint16_t>(i % kPattern % queues);
   }
   if (rte_eth_dev_rss_reta_update(s.id, table.data(), static_cast<uint16_t>(size)) != 0)
     return Error{"its redirection table cannot be set"};
@@ -40,13 +42,14 @@ Status spread_queues(const DpdkSetup& s, unsigned queues) {
 Status check_limits(const DpdkSetup& s, const Options& o, const PacketPool& pool) {
   const unsigned most = std::min(s.device.max_rx_queues, s.device.max_tx_queues);
   if (o.queues > most)
-    return Error{"it has " + std::to_string(most) + " queues, not " + std::to_string(o.queues) + ": set queues: " +
-                 std::to_string(most) + (dpdk_is_real(s) ? "" : " or give it more in the device string")};
+    return Error{"it has " + std::to_string(most) + " queues, not " + std::to_string(o.queues) +
+                 ": set queues: " + std::to_string(most) +
+                 (dpdk_is_real(s) ? "" : " or give it more in the device string")};
   const unsigned room = rte_pktmbuf_data_room_size(pool.mempool()) - RTE_PKTMBUF_HEADROOM;
   const unsigned largest = std::min<unsigned>(s.device.max_mtu, room - 26);  // Ethernet, two tags, FCS
   if (o.mtu && (*o.mtu > largest || *o.mtu < s.device.min_mtu))
-    return Error{"its MTU can be " + std::to_string(s.device.min_mtu) + " to " + std::to_string(largest) + ", not " +
-                 std::to_string(*o.mtu)};
+    return Error{"its MTU can be " + std::to_string(s.device.min_mtu) + " to " + std::to_string(largest) +
+                 ", not " + std::to_string(*o.mtu)};
   return {};
 }
 
@@ -71,7 +74,8 @@ rte_eth_conf configuration(DpdkSetup& s, const Options& o, std::array<uint8_t, 6
 
 Status set_up_queues(const DpdkSetup& s, const Options& o, PacketPool& pool) {
   auto rx = static_cast<uint16_t>(o.rx_descriptors), tx = static_cast<uint16_t>(o.tx_descriptors);
-  if (int rc = rte_eth_dev_adjust_nb_rx_tx_desc(s.id, &rx, &tx); rc != 0) return Error{"descriptors: " + said(rc)};
+  if (int rc = rte_eth_dev_adjust_nb_rx_tx_desc(s.id, &rx, &tx); rc != 0)
+    return Error{"descriptors: " + said(rc)};
   if (pool.size() <= o.queues * rx)
     return Error{"its " + std::to_string(o.queues) + " receive queues of " + std::to_string(rx) +
                  " descriptors would take the whole packet pool (" + std::to_string(pool.size()) +
@@ -155,7 +159,8 @@ Status dpdk_configure(DpdkSetup& s, const Options& o, PacketPool& pool) {
     rte_ether_addr a{};
     if (rte_eth_macaddr_get(s.id, &a) == 0) std::copy_n(a.addr_bytes, 6, s.mac.b.data());
   }
-  s.symmetric_rss = o.queues == 1 || (c.rx_adv_conf.rss_conf.rss_key != nullptr && spread_queues(s, o.queues).ok());
+  s.symmetric_rss =
+      o.queues == 1 || (c.rx_adv_conf.rss_conf.rss_key != nullptr && spread_queues(s, o.queues).ok());
   // Neighbour discovery comes as multicast; not every driver filters, so not every driver can be told.
   rte_eth_allmulticast_enable(s.id);
   return {};

@@ -13,7 +13,7 @@ namespace sluice::port {
 struct DpdkSetup {
   uint16_t id = RTE_MAX_ETHPORTS;
   rte_eth_dev_info device{};
-  bool probed = false;            // by us: removed again when the port goes
+  bool probed = false;  // by us: removed again when the port goes
   bool symmetric_rss = false;
   bool tx_checksum = false, tx_segments = false, rx_interrupts = false;
   uint16_t mtu = 1500;

@@ -88,7 +88,8 @@ class PrintTrap {
     ssize_t n = pread(catcher_, text.data(), text.size(), 0);
     // The first lines say what was wrong; a page of usage follows.
     size_t keep = 0;
-    for (unsigned lines = 0; n > 0 && keep < static_cast<size_t>(n) && lines < 2; keep++) lines += text[keep] == '\n';
+    for (unsigned lines = 0; n > 0 && keep < static_cast<size_t>(n) && lines < 2; keep++)
+      lines += text[keep] == '\n';
     if (keep > 0) log_memory().add(text.data(), keep);
     close(catcher_);
   }
@@ -130,25 +131,32 @@ Status choose_memory(const EalOptions& o, EalReport& r) {
   const std::string need = std::to_string(o.memory_mb) + " MiB", there = std::to_string(free_mb) + " MiB";
   r.huge_pages = o.huge_pages != EalOptions::HugePages::off && free_mb >= o.memory_mb;
   if (o.huge_pages == EalOptions::HugePages::required && !r.huge_pages)
-    return Error{"hugepages are required, and " + need + " are needed, but " + there +
-                 " are free: echo " + std::to_string((o.memory_mb + 1) / 2) + " > /proc/sys/vm/nr_hugepages"};
+    return Error{"hugepages are required, and " + need + " are needed, but " + there + " are free: echo " +
+                 std::to_string((o.memory_mb + 1) / 2) + " > /proc/sys/vm/nr_hugepages"};
   if (!r.huge_pages && o.memory_mb > machine_mb())
     return Error{"the configuration needs " + need + " of table memory, more than the machine has (" +
                  std::to_string(machine_mb()) + " MiB)"};
   if (!r.huge_pages && o.huge_pages == EalOptions::HugePages::automatic)
     r.warning = "running without hugepages (" + need + " wanted, " + there +
-                " free): slower table look-ups; reserve some with: echo " + std::to_string((o.memory_mb + 1) / 2) +
-                " > /proc/sys/vm/nr_hugepages";
+                " free): slower table look-ups; reserve some with: echo " +
+                std::to_string((o.memory_mb + 1) / 2) + " > /proc/sys/vm/nr_hugepages";
   return {};
 }
 
 std::vector<std::string> arguments_for(const EalOptions& o, bool huge) {
-  std::vector<std::string> a = {"sluice", "--no-telemetry", "--log-level=5", "--iova-mode=va",
+  std::vector<std::string> a = {"sluice",
+                                "--no-telemetry",
+                                "--log-level=5",
+                                "--iova-mode=va",
                                 "--file-prefix=sluice-" + std::to_string(getpid()),
-                                "--lcores=" + unpinned_main_lcore(), "-m", std::to_string(o.memory_mb)};
+                                "--lcores=" + unpinned_main_lcore(),
+                                "-m",
+                                std::to_string(o.memory_mb)};
   // --in-memory and --no-huge exclude each other; what the first implies, the second spells out.
-  if (huge) a.push_back("--in-memory");
-  else a.insert(a.end(), {"--no-huge", "--no-shconf"});
+  if (huge)
+    a.push_back("--in-memory");
+  else
+    a.insert(a.end(), {"--no-huge", "--no-shconf"});
   bool pci = false;
   for (const std::string& d : o.devices)
     if (is_pci_address(d)) {
@@ -170,7 +178,9 @@ bool is_pci_address(const std::string& device) {
          std::sscanf(s.c_str(), "%2x:%2x.%1x%c", &bus, &dev, &function, &rest) == 3;
 }
 
-std::string eal_log(unsigned lines) { return log_memory().last(lines); }
+std::string eal_log(unsigned lines) {
+  return log_memory().last(lines);
+}
 
 Result<EalReport> start_eal(const EalOptions& o) {
   static bool tried = false;
@@ -182,6 +192,7 @@ Result<EalReport> start_eal(const EalOptions& o) {
   static std::vector<std::string> kept;
   kept = r.arguments;
   std::vector<char*> argv;
+  argv.reserve(kept.size() + 1);
   for (std::string& a : kept) argv.push_back(a.data());
   argv.push_back(nullptr);
   if (FILE* f = log_stream()) rte_openlog_stream(f);
@@ -194,7 +205,8 @@ Result<EalReport> start_eal(const EalOptions& o) {
   }
   if (rc < 0) {
     std::string said = eal_log(4);
-    return Error{"DPDK does not start (" + std::string(rte_strerror(why)) + ")" + (said.empty() ? "" : ": " + said) +
+    return Error{"DPDK does not start (" + std::string(rte_strerror(why)) + ")" +
+                 (said.empty() ? "" : ": " + said) +
                  (o.arguments.empty() ? "" : "; look at the eal: list in the configuration")};
   }
   r.text = "DPDK started with " + std::to_string(o.memory_mb) + " MiB of " +
@@ -202,6 +214,8 @@ Result<EalReport> start_eal(const EalOptions& o) {
   return r;
 }
 
-void stop_eal() { rte_eal_cleanup(); }
+void stop_eal() {
+  rte_eal_cleanup();
+}
 
 }  // namespace sluice::port

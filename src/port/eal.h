@@ -18,16 +18,16 @@ namespace sluice::port {
 
 struct EalOptions {
   enum class HugePages : uint8_t { automatic, off, required } huge_pages = HugePages::automatic;
-  unsigned memory_mb = 256;           // EAL heap: packet memory is not part of it
-  std::vector<std::string> devices;   // PCI addresses; others (vdev strings, netdevs) are ignored here
-  std::vector<std::string> arguments; // for experts, after the derived ones
+  unsigned memory_mb = 256;            // EAL heap: packet memory is not part of it
+  std::vector<std::string> devices;    // PCI addresses; others (vdev strings, netdevs) are ignored here
+  std::vector<std::string> arguments;  // for experts, after the derived ones
 };
 
 struct EalReport {
-  std::string text;                   // one line: what was done
-  std::string warning;                // one line, or empty
+  std::string text;     // one line: what was done
+  std::string warning;  // one line, or empty
   bool huge_pages = false;
-  std::vector<std::string> arguments; // as EAL got them
+  std::vector<std::string> arguments;  // as EAL got them
 };
 
 Result<EalReport> start_eal(const EalOptions& o);

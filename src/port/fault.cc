@@ -55,8 +55,8 @@ class FaultPort final : public Wrapper {
   }
 
   bool exhausted() const override {
-    return inner_->exhausted() &&
-           std::all_of(lanes_.begin(), lanes_.end(), [](auto& l) { return l->in.held() + l->out.held() == 0; });
+    return inner_->exhausted() && std::all_of(lanes_.begin(), lanes_.end(),
+                                              [](auto& l) { return l->in.held() + l->out.held() == 0; });
   }
 
   Stats stats() const override;
@@ -71,7 +71,8 @@ class FaultPort final : public Wrapper {
 
  private:
   struct Lanes {
-    Lanes(const FaultOptions& o, uint64_t stream, rte_mempool* pool) : in(o, stream, pool), out(o, stream | 1, pool) {}
+    Lanes(const FaultOptions& o, uint64_t stream, rte_mempool* pool)
+        : in(o, stream, pool), out(o, stream | 1, pool) {}
     FaultLane in, out;
   };
 
@@ -108,9 +109,12 @@ Stats FaultPort::stats() const {
   if (lost_in > 0) s.rejected.emplace_back(DropReason::fault_loss, lost_in);
   if (left_in_ > 0) s.rejected.emplace_back(DropReason::shutdown, left_in_);
   s.tx_errors += lost_out + left_out_;
-  s.extended.insert(s.extended.end(), {{"fault_lost_in", lost_in}, {"fault_lost_out", lost_out},
-                                       {"fault_duplicated", duplicated}, {"fault_reordered", reordered},
-                                       {"fault_corrupted", corrupted}, {"fault_delayed", delayed}});
+  s.extended.insert(s.extended.end(), {{"fault_lost_in", lost_in},
+                                       {"fault_lost_out", lost_out},
+                                       {"fault_duplicated", duplicated},
+                                       {"fault_reordered", reordered},
+                                       {"fault_corrupted", corrupted},
+                                       {"fault_delayed", delayed}});
   return s;
 }
 

@@ -69,7 +69,8 @@ void FaultLane::schedule(Instant now, rte_mbuf* m) {
   held_++;
   if (o_.reorder > 0 && draw() < o_.reorder) {
     const auto passes = 1 + static_cast<unsigned>(draw() * kMostPasses);
-    auto free_slot = std::find_if(displaced_.begin(), displaced_.end(), [](const Displaced& d) { return !d.m; });
+    auto free_slot =
+        std::find_if(displaced_.begin(), displaced_.end(), [](const Displaced& d) { return !d.m; });
     if (free_slot != displaced_.end()) {
       *free_slot = {m, passes, (Instant{at} + kPatience).ns};
       reordered.add(1);

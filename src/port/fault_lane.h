@@ -15,7 +15,7 @@ namespace sluice::port {
 
 class alignas(64) FaultLane {
  public:
-  static constexpr unsigned kRoom = 4096;      // frames held at most
+  static constexpr unsigned kRoom = 4096;  // frames held at most
   static constexpr unsigned kMostDisplaced = 32;
 
   FaultLane(const FaultOptions& o, uint64_t stream, rte_mempool* pool);
@@ -24,9 +24,9 @@ class alignas(64) FaultLane {
 
   // How many frames admit() can take: each may become two.
   unsigned room() const { return (kRoom - held_) / 2; }
-  void admit(Instant now, rte_mbuf* m);                         // takes ownership
-  unsigned due(Instant now, rte_mbuf** pkts, unsigned n);       // gives it
-  void put_back(Instant now, rte_mbuf** pkts, unsigned n);      // what due() gave and nobody took, in its order
+  void admit(Instant now, rte_mbuf* m);                     // takes ownership
+  unsigned due(Instant now, rte_mbuf** pkts, unsigned n);   // gives it
+  void put_back(Instant now, rte_mbuf** pkts, unsigned n);  // what due() gave and nobody took, in its order
   Instant next() const { return {next_.load(std::memory_order_relaxed)}; }
   unsigned held() const { return static_cast<unsigned>(holding_.load(std::memory_order_relaxed)); }
   unsigned drop_all();
@@ -43,11 +43,11 @@ class alignas(64) FaultLane {
   };
   struct Displaced {
     rte_mbuf* m = nullptr;
-    unsigned passes = 0;    // that many frames overtake it
-    int64_t give_up = 0;    // or it goes now
+    unsigned passes = 0;  // that many frames overtake it
+    int64_t give_up = 0;  // or it goes now
   };
 
-  double draw();            // [0, 1)
+  double draw();  // [0, 1)
   void schedule(Instant now, rte_mbuf* m);
   void push(int64_t at, rte_mbuf* m);
   void overtaken(int64_t at);

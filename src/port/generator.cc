@@ -19,10 +19,10 @@ constexpr unsigned kImix[] = {60, 590, 1514};
 constexpr uint8_t kImixOrder[] = {0, 1, 0, 0, 2, 0, 1, 0, 0, 1, 0, 1};  // 7:4:1, mixed
 
 struct alignas(64) Source {
-  uint64_t random;       // state of the generator (wyrand: an odd step and a folded product)
-  uint64_t flows;        // of this queue
-  uint64_t next = 0;     // sequential: the next of them
-  uint64_t left;         // packets still to come
+  uint64_t random;    // state of the generator (wyrand: an odd step and a folded product)
+  uint64_t flows;     // of this queue
+  uint64_t next = 0;  // sequential: the next of them
+  uint64_t left;      // packets still to come
   unsigned imix = 0;
   Counter made, no_mbuf;
   std::atomic<bool> done{false};
@@ -60,7 +60,8 @@ class Generator final : public Port {
   template <bool kSix, bool kTcp>
   unsigned make(unsigned queue, rte_mbuf** pkts, unsigned n);
   const FrameTemplate& pick(Source& s) {
-    if (templates_.size() == 1) [[likely]] return templates_[0];
+    if (templates_.size() == 1) [[likely]]
+      return templates_[0];
     s.imix = (s.imix + 1) % std::size(kImixOrder);
     return templates_[kImixOrder[s.imix]];
   }
@@ -90,7 +91,8 @@ Generator::Generator(const Options& o, PacketPool& pool)
   space_ = FlowSpace::of(g_.sources, g_.destinations);
   if (g_.size == 0) {
     const unsigned least = FrameTemplate::smallest(g_.ip6, g_.proto);
-    for (unsigned size : kImix) templates_.push_back(FrameTemplate::build(g_, std::max(size, least), info_.mac));
+    for (unsigned size : kImix)
+      templates_.push_back(FrameTemplate::build(g_, std::max(size, least), info_.mac));
   } else {
     templates_.push_back(FrameTemplate::build(g_, g_.size, info_.mac));
   }
@@ -102,8 +104,10 @@ Generator::Generator(const Options& o, PacketPool& pool)
     if (s.flows == 0) s.left = 0;
     s.done = s.left == 0;
   }
-  if (g_.ip6) make_ = g_.proto == wire::kProtoTcp ? &Generator::make<true, true> : &Generator::make<true, false>;
-  else make_ = g_.proto == wire::kProtoTcp ? &Generator::make<false, true> : &Generator::make<false, false>;
+  if (g_.ip6)
+    make_ = g_.proto == wire::kProtoTcp ? &Generator::make<true, true> : &Generator::make<true, false>;
+  else
+    make_ = g_.proto == wire::kProtoTcp ? &Generator::make<false, true> : &Generator::make<false, false>;
 }
 
 template <bool kSix, bool kTcp>
@@ -168,7 +172,8 @@ Status check(const Options& o, const PacketPool& pool) {
     return Error{who + "makes frames of " + std::to_string(least) + " to " + std::to_string(most) +
                  " bytes here (or size 0 for IMIX), not " + std::to_string(g.size)};
   if (g.burst < 1 || g.burst > kMaxBurst)
-    return Error{who + "returns bursts of 1 to " + std::to_string(kMaxBurst) + ", not " + std::to_string(g.burst)};
+    return Error{who + "returns bursts of 1 to " + std::to_string(kMaxBurst) + ", not " +
+                 std::to_string(g.burst)};
   if (g.proto != wire::kProtoUdp && g.proto != wire::kProtoTcp)
     return Error{who + "makes UDP (17) or TCP (6), not protocol " + std::to_string(g.proto)};
   const unsigned family = g.ip6 ? 6 : 4;

@@ -7,11 +7,14 @@ namespace {
 // Raw words with ones where the host bits of a prefix are.
 void host_mask(const Prefix& p, uint64_t (&mask)[2]) {
   std::array<uint8_t, 16> b{};
-  for (unsigned bit = p.len; bit < p.addr.bits(); bit++) b[bit / 8] = static_cast<uint8_t>(b[bit / 8] | 0x80u >> bit % 8);
+  for (unsigned bit = p.len; bit < p.addr.bits(); bit++)
+    b[bit / 8] = static_cast<uint8_t>(b[bit / 8] | 0x80u >> bit % 8);
   std::memcpy(mask, b.data(), 16);
 }
 
-void fixed_bits(const Prefix& p, uint64_t (&fixed)[2]) { std::memcpy(fixed, p.masked().addr.b.data(), 16); }
+void fixed_bits(const Prefix& p, uint64_t (&fixed)[2]) {
+  std::memcpy(fixed, p.masked().addr.b.data(), 16);
+}
 
 }  // namespace
 
@@ -29,7 +32,8 @@ FrameTemplate FrameTemplate::build(const GeneratorOptions& g, unsigned size, con
   t.size_ = size;
   uint8_t* b = t.bytes_.data();
   *wire::at<wire::EthHdr>(b) = {g.to, from, be16::from(g.ip6 ? wire::kEthIp6 : wire::kEthIp4)};
-  const unsigned l3 = sizeof(wire::EthHdr), head = g.ip6 ? sizeof(wire::Ip6Hdr) : sizeof(wire::Ip4Hdr), l4 = l3 + head;
+  const unsigned l3 = sizeof(wire::EthHdr), head = g.ip6 ? sizeof(wire::Ip6Hdr) : sizeof(wire::Ip4Hdr),
+                 l4 = l3 + head;
   const auto l4_length = static_cast<uint16_t>(size - l4);
   if (g.ip6) {
     auto* ip = wire::at<wire::Ip6Hdr>(b + l3);

@@ -22,7 +22,7 @@ struct FlowTuple {
   uint32_t ports;           // raw source port, then raw destination port
 };
 
-struct FlowSpace {          // raw words: fixed bits and mask of the drawn ones
+struct FlowSpace {  // raw words: fixed bits and mask of the drawn ones
   uint64_t src_fixed[2]{}, src_mask[2]{}, dst_fixed[2]{}, dst_mask[2]{};
 
   static FlowSpace of(const Prefix& sources, const Prefix& destinations);
@@ -65,7 +65,8 @@ class FrameTemplate {
       std::memcpy(to, bytes_.data(), 64);
     else
       std::memcpy(to, bytes_.data(), size_);
-    constexpr unsigned l3 = sizeof(wire::EthHdr), l4 = l3 + (kSix ? sizeof(wire::Ip6Hdr) : sizeof(wire::Ip4Hdr));
+    constexpr unsigned l3 = sizeof(wire::EthHdr),
+                       l4 = l3 + (kSix ? sizeof(wire::Ip6Hdr) : sizeof(wire::Ip4Hdr));
     uint64_t addresses;
     if constexpr (kSix) {
       std::memcpy(to + l3 + offsetof(wire::Ip6Hdr, src), t.src, 16);

@@ -53,12 +53,18 @@ Result<std::unique_ptr<Port>> open_xdp(const Options& o, PacketPool& pool) {
 
 Result<std::unique_ptr<Port>> open_driver(Driver d, const Options& o, PacketPool& pool) {
   switch (d) {
-    case Driver::af_xdp: return open_xdp(o, pool);
-    case Driver::dpdk: return open_dpdk(o, pool);
-    case Driver::pcap: return open_pcap(o, pool);
-    case Driver::generator: return open_generator(o, pool);
-    case Driver::null: return open_null(o, pool);
-    case Driver::automatic: break;
+    case Driver::af_xdp:
+      return open_xdp(o, pool);
+    case Driver::dpdk:
+      return open_dpdk(o, pool);
+    case Driver::pcap:
+      return open_pcap(o, pool);
+    case Driver::generator:
+      return open_generator(o, pool);
+    case Driver::null:
+      return open_null(o, pool);
+    case Driver::automatic:
+      break;
   }
   return Error{"port " + o.name + ": no driver chosen"};
 }
@@ -66,23 +72,28 @@ Result<std::unique_ptr<Port>> open_driver(Driver d, const Options& o, PacketPool
 }  // namespace
 
 Choice choose_driver(const std::string& device) {
-  if (device.empty()) return {Driver::automatic, "no device is given: name an interface, a PCI address or a capture"};
+  if (device.empty())
+    return {Driver::automatic, "no device is given: name an interface, a PCI address or a capture"};
   if (device.rfind("net_", 0) == 0 || device.rfind("eth_", 0) == 0)
     return {Driver::dpdk, device + " is a DPDK virtual device"};
   if (is_pci_address(device)) return choose_pci(device);
-  if (ends_with(device, ".pcap") || ends_with(device, ".pcapng")) return {Driver::pcap, device + " is a capture"};
+  if (ends_with(device, ".pcap") || ends_with(device, ".pcapng"))
+    return {Driver::pcap, device + " is a capture"};
   if (device.size() < IFNAMSIZ && if_nametoindex(device.c_str()) != 0)
     return {Driver::af_xdp, device + " is a network interface with a kernel driver"};
   if (device.find('/') == std::string::npos && device.size() < IFNAMSIZ)
     return {Driver::automatic, "there is no network interface " + device + " (see ip link)"};
-  return {Driver::automatic, device + " is neither a network interface, nor a PCI address, nor a DPDK virtual device "
-                                      "(net_…), nor a capture (.pcap, .pcapng): give driver: as well"};
+  return {Driver::automatic,
+          device +
+              " is neither a network interface, nor a PCI address, nor a DPDK virtual device "
+              "(net_…), nor a capture (.pcap, .pcapng): give driver: as well"};
 }
 
 Result<std::unique_ptr<Port>> open(const Options& given, PacketPool& pool) {
   Options o = given;
   if (o.queues < 1 || o.queues > kMaxWorkers)
-    return Error{"port " + o.name + ": 1 to " + std::to_string(kMaxWorkers) + " queues, not " + std::to_string(o.queues)};
+    return Error{"port " + o.name + ": 1 to " + std::to_string(kMaxWorkers) + " queues, not " +
+                 std::to_string(o.queues)};
   if (o.driver == Driver::automatic) {
     Choice c = choose_driver(o.device);
     if (c.driver == Driver::automatic) return Error{"port " + o.name + ": " + c.reason};

@@ -8,8 +8,8 @@ namespace sluice::port {
 
 namespace {
 
-constexpr uint32_t kNull = 0, kEthernet = 1, kRawBsd = 12, kRawOpenBsd = 14, kRaw = 101, kLoop = 108, kSll = 113,
-                   kIpv4 = 228, kIpv6 = 229, kSll2 = 276;
+constexpr uint32_t kNull = 0, kEthernet = 1, kRawBsd = 12, kRawOpenBsd = 14, kRaw = 101, kLoop = 108,
+                   kSll = 113, kIpv4 = 228, kIpv6 = 229, kSll2 = 276;
 
 struct SllHdr {
   be16 packet_type, arphrd, address_length;
@@ -46,7 +46,8 @@ Mac destination_mac(uint16_t ethertype, wire::ConstBytes packet, const Mac& own)
   return own;
 }
 
-LinkFrame with_header(uint16_t ethertype, wire::ConstBytes packet, const Mac& own, const Mac& from = kNobody) {
+LinkFrame with_header(uint16_t ethertype, wire::ConstBytes packet, const Mac& own,
+                      const Mac& from = kNobody) {
   LinkFrame r;
   r.payload = packet;
   r.header = wire::EthHdr{destination_mac(ethertype, packet, own), from, be16::from(ethertype)};
@@ -88,26 +89,45 @@ LinkFrame bsd_loopback(wire::ConstBytes bytes, bool swapped, const Mac& own) {
   if (family > 0xffff) family = byte_swapped(family);  // written by a machine of the other byte order
   auto packet = bytes.subspan(4);
   switch (family) {
-    case 2: return with_header(wire::kEthIp4, packet, own);
-    case 10: case 23: case 24: case 28: case 30:  // AF_INET6 of Linux, Windows, NetBSD, FreeBSD, Darwin
+    case 2:
+      return with_header(wire::kEthIp4, packet, own);
+    case 10:
+    case 23:
+    case 24:
+    case 28:
+    case 30:  // AF_INET6 of Linux, Windows, NetBSD, FreeBSD, Darwin
       return with_header(wire::kEthIp6, packet, own);
-    default: return rejected(DropReason::link_type_unsupported);
+    default:
+      return rejected(DropReason::link_type_unsupported);
   }
 }
 
 }  // namespace
 
 bool link_type_known(uint32_t t) {
-  constexpr uint32_t known[] = {kNull, kEthernet, kRawBsd, kRawOpenBsd, kRaw, kLoop, kSll, kIpv4, kIpv6, kSll2};
+  constexpr uint32_t known[] = {kNull, kEthernet, kRawBsd, kRawOpenBsd, kRaw,
+                                kLoop, kSll,      kIpv4,   kIpv6,       kSll2};
   return std::find(std::begin(known), std::end(known), t) != std::end(known);
 }
 
 std::string link_type_name(uint32_t t) {
-  constexpr std::pair<uint32_t, const char*> names[] = {
-      {kNull, "BSD loopback"}, {kEthernet, "Ethernet"}, {9, "PPP"}, {10, "FDDI"}, {105, "IEEE 802.11"},
-      {kLoop, "OpenBSD loopback"}, {kSll, "Linux cooked"}, {119, "802.11 with Prism header"},
-      {127, "802.11 with radiotap header"}, {189, "USB"}, {230, "IEEE 802.15.4"}, {kSll2, "Linux cooked v2"},
-      {kRaw, "raw IP"}, {kRawBsd, "raw IP"}, {kRawOpenBsd, "raw IP"}, {kIpv4, "raw IPv4"}, {kIpv6, "raw IPv6"}};
+  constexpr std::pair<uint32_t, const char*> names[] = {{kNull, "BSD loopback"},
+                                                        {kEthernet, "Ethernet"},
+                                                        {9, "PPP"},
+                                                        {10, "FDDI"},
+                                                        {105, "IEEE 802.11"},
+                                                        {kLoop, "OpenBSD loopback"},
+                                                        {kSll, "Linux cooked"},
+                                                        {119, "802.11 with Prism header"},
+                                                        {127, "802.11 with radiotap header"},
+                                                        {189, "USB"},
+                                                        {230, "IEEE 802.15.4"},
+                                                        {kSll2, "Linux cooked v2"},
+                                                        {kRaw, "raw IP"},
+                                                        {kRawBsd, "raw IP"},
+                                                        {kRawOpenBsd, "raw IP"},
+                                                        {kIpv4, "raw IPv4"},
+                                                        {kIpv6, "raw IPv6"}};
   for (auto& [n, text] : names)
     if (n == t) return std::string(text) + " (" + std::to_string(t) + ")";
   return "link type " + std::to_string(t);
@@ -121,10 +141,17 @@ LinkFrame to_ethernet(const PcapReader::Frame& f, const Mac& own) {
       r.payload = b;
       return r;
     }
-    case kRaw: case kRawBsd: case kRawOpenBsd: return raw_ip(b, own);
-    case kIpv4: return with_header(wire::kEthIp4, b, own);
-    case kIpv6: return with_header(wire::kEthIp6, b, own);
-    case kNull: case kLoop: return bsd_loopback(b, f.swapped, own);
+    case kRaw:
+    case kRawBsd:
+    case kRawOpenBsd:
+      return raw_ip(b, own);
+    case kIpv4:
+      return with_header(wire::kEthIp4, b, own);
+    case kIpv6:
+      return with_header(wire::kEthIp6, b, own);
+    case kNull:
+    case kLoop:
+      return bsd_loopback(b, f.swapped, own);
     case kSll:
       if (auto* h = wire::peek<SllHdr>(b))
         return cooked(h->protocol.host(), h->packet_type.host(), sender(h->address, h->address_length.host()),
@@ -135,7 +162,8 @@ LinkFrame to_ethernet(const PcapReader::Frame& f, const Mac& own) {
         return cooked(h->protocol.host(), h->packet_type, sender(h->address, h->address_length),
                       b.subspan(sizeof(Sll2Hdr)), own);
       return rejected(DropReason::frame_short);
-    default: return rejected(DropReason::link_type_unsupported);
+    default:
+      return rejected(DropReason::link_type_unsupported);
   }
 }
 

@@ -23,7 +23,8 @@ namespace {
 
 class PcapPort final : public Port {
  public:
-  PcapPort(const Options& o, PacketPool& pool, std::unique_ptr<PcapReader> in, std::unique_ptr<PcapngWriter> out)
+  PcapPort(const Options& o, PacketPool& pool, std::unique_ptr<PcapReader> in,
+           std::unique_ptr<PcapngWriter> out)
       : pool_(pool), index_(o.index), in_(std::move(in)), out_(std::move(out)), live_(o.pcap_live) {
     info_.name = o.name;
     info_.driver = "pcap";
@@ -35,8 +36,9 @@ class PcapPort final : public Port {
     info_.tx_queues = info_.rx_queues = o.queues;
     if (out_) interface_ = out_->add_interface(o.name);
     if (in_ && !link_type_known(in_->first_link_type()))
-      say(Event::Level::warning, o.device + " was captured on " + link_type_name(in_->first_link_type()) +
-          ", which sluice cannot read: its frames are dropped and counted as link_type_unsupported");
+      say(Event::Level::warning,
+          o.device + " was captured on " + link_type_name(in_->first_link_type()) +
+              ", which sluice cannot read: its frames are dropped and counted as link_type_unsupported");
     room_ = static_cast<unsigned>(rte_pktmbuf_data_room_size(pool.mempool()) - RTE_PKTMBUF_HEADROOM);
     advance();
   }
@@ -69,9 +71,9 @@ class PcapPort final : public Port {
   std::unique_ptr<PcapngWriter> out_;
   bool live_;
   bool anchored_ = false;
-  int64_t back_ = 0;                            // capture time minus the box's
+  int64_t back_ = 0;  // capture time minus the box's
   unsigned room_, interface_ = 0;
-  PcapReader::Frame frame_;                     // what comes at next_
+  PcapReader::Frame frame_;  // what comes at next_
   std::atomic<int64_t> next_{INT64_MAX};
   Counter frames_, backward_, truncated_, no_mbuf_;
   std::array<Counter, kDropReasons> rejected_;
@@ -139,7 +141,8 @@ unsigned PcapPort::tx_burst(unsigned, Instant now, rte_mbuf** pkts, unsigned n) 
   {
     std::lock_guard lock(mutex_);
     for (unsigned i = 0; i < n && out_; i++)
-      tx_errors_ += !out_->frame(interface_, Instant{now.ns + back_}, PcapngWriter::Direction::outbound, pkts[i]);
+      tx_errors_ +=
+          !out_->frame(interface_, Instant{now.ns + back_}, PcapngWriter::Direction::outbound, pkts[i]);
     sent_ += n;
   }
   rte_pktmbuf_free_bulk(pkts, n);

@@ -38,7 +38,9 @@ uint64_t resolution(uint8_t v) {
   return r;
 }
 
-size_t padded(size_t n) { return (n + 3) & ~size_t{3}; }
+size_t padded(size_t n) {
+  return (n + 3) & ~size_t{3};
+}
 
 }  // namespace
 
@@ -89,8 +91,9 @@ Result<std::unique_ptr<PcapReader>> PcapReader::open(const std::string& path) {
   self->name_ = path;
   self->fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (self->fd_ < 0) return Error{"cannot open the capture " + path + ": " + strerror(errno)};
-  struct stat st{};
-  if (fstat(self->fd_, &st) == 0 && S_ISDIR(st.st_mode)) return Error{path + " is a directory, not a capture"};
+  struct stat st {};
+  if (fstat(self->fd_, &st) == 0 && S_ISDIR(st.st_mode))
+    return Error{path + " is a directory, not a capture"};
   self->buffer_.resize(kBuffer);
   self->data_ = self->buffer_.data();
   if (Status s = self->read_head(); !s) return Error{s.error()};
@@ -120,8 +123,9 @@ Status PcapReader::read_head() {
       return read_classic_head();
     }
   }
-  return Error{name_ + " is neither a pcap nor a pcapng file: its first four bytes match no known format" +
-               (magic == 0x04034b50 || (magic & 0xffff) == 0x8b1f ? " (it looks compressed: unpack it first)" : "")};
+  return Error{
+      name_ + " is neither a pcap nor a pcapng file: its first four bytes match no known format" +
+      (magic == 0x04034b50 || (magic & 0xffff) == 0x8b1f ? " (it looks compressed: unpack it first)" : "")};
 }
 
 Status PcapReader::read_classic_head() {
@@ -160,7 +164,8 @@ Status PcapReader::read_section_head() {
 }
 
 PcapReader::Next PcapReader::broken(const std::string& what) {
-  complaint_ = name_ + ": " + what + " at byte " + std::to_string(position_) + "; the rest of the capture is not read";
+  complaint_ =
+      name_ + ": " + what + " at byte " + std::to_string(position_) + "; the rest of the capture is not read";
   return state_ = Next::broken;
 }
 
@@ -177,10 +182,12 @@ PcapReader::Next PcapReader::next_classic(Frame& out) {
   uint64_t seconds = u32(head, 0), fraction = u32(head, 4);
   uint32_t captured = u32(head, 8), original = u32(head, 12);
   if (captured > kLargestFrame) return broken("a record claims " + std::to_string(captured) + " bytes");
-  if (need(record_head_ + captured) < record_head_ + captured) return broken("the file ends in the middle of a frame");
+  if (need(record_head_ + captured) < record_head_ + captured)
+    return broken("the file ends in the middle of a frame");
   const Interface& i = interfaces_.front();
   auto whole = look(record_head_ + captured);
-  fill_frame(i, seconds * i.ticks_per_second + fraction, captured, original, whole.subspan(record_head_), i.fcs, out);
+  fill_frame(i, seconds * i.ticks_per_second + fraction, captured, original, whole.subspan(record_head_),
+             i.fcs, out);
   cursor_ += record_head_ + captured;
   position_ += record_head_ + captured;
   return Next::frame;
@@ -202,7 +209,8 @@ PcapReader::Next PcapReader::next_block(Frame& out) {
     size_t total = padded(length);
     bool packet = type == kEnhancedPacket || type == kSimplePacket || type == kObsoletePacket;
     if (total > kLargestBlock) {
-      if (packet || type == kInterfaceBlock) return broken("a block claims " + std::to_string(length) + " bytes");
+      if (packet || type == kInterfaceBlock)
+        return broken("a block claims " + std::to_string(length) + " bytes");
       skip(total);
       continue;
     }
@@ -220,11 +228,17 @@ PcapReader::Next PcapReader::next_block(Frame& out) {
 
 bool PcapReader::take_block(uint32_t type, wire::ConstBytes body, Frame& out) {
   switch (type) {
-    case kInterfaceBlock: add_interface(body); return false;
-    case kEnhancedPacket: return take_enhanced(body, out);
-    case kSimplePacket: return take_simple(body, out);
-    case kObsoletePacket: return take_obsolete(body, out);
-    default: return false;  // names, statistics, secrets, custom blocks: hold no frames
+    case kInterfaceBlock:
+      add_interface(body);
+      return false;
+    case kEnhancedPacket:
+      return take_enhanced(body, out);
+    case kSimplePacket:
+      return take_simple(body, out);
+    case kObsoletePacket:
+      return take_obsolete(body, out);
+    default:
+      return false;  // names, statistics, secrets, custom blocks: hold no frames
   }
 }
 
@@ -265,7 +279,8 @@ bool PcapReader::take_enhanced(wire::ConstBytes body, Frame& out) {
     size_t length = u16(body, at + 2);
     at += 4;
     if (code == kOptEnd || length > body.size() - at) break;
-    if (code == kOptEpbFlags && length == 4 && (u32(body, at) >> 5 & 0xf) != 0) fcs = u32(body, at) >> 5 & 0xf;
+    if (code == kOptEpbFlags && length == 4 && (u32(body, at) >> 5 & 0xf) != 0)
+      fcs = u32(body, at) >> 5 & 0xf;
     at += padded(length);
   }
   uint64_t ticks = uint64_t{u32(body, 4)} << 32 | u32(body, 8);

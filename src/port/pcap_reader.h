@@ -20,11 +20,11 @@ namespace sluice::port {
 class PcapReader {
  public:
   struct Frame {
-    Instant time;             // since 1970
-    uint32_t link_type = 1;   // LINKTYPE_ value
-    uint32_t original = 0;    // bytes on the wire; more than bytes.size(): snapped
-    bool swapped = false;     // the file's byte order is not this machine's (LINKTYPE_NULL needs to know)
-    wire::ConstBytes bytes;   // valid until the next call
+    Instant time;            // since 1970
+    uint32_t link_type = 1;  // LINKTYPE_ value
+    uint32_t original = 0;   // bytes on the wire; more than bytes.size(): snapped
+    bool swapped = false;    // the file's byte order is not this machine's (LINKTYPE_NULL needs to know)
+    wire::ConstBytes bytes;  // valid until the next call
   };
   enum class Next : uint8_t { frame, end, broken };
 
@@ -44,7 +44,7 @@ class PcapReader {
  private:
   struct Interface {
     uint32_t link_type = 1, snap = 0;
-    unsigned fcs = 0;               // bytes of frame check sequence at the end of each frame
+    unsigned fcs = 0;  // bytes of frame check sequence at the end of each frame
     uint64_t ticks_per_second = 1000'000;
     int64_t offset_seconds = 0;
   };
@@ -60,11 +60,11 @@ class PcapReader {
   bool take_enhanced(wire::ConstBytes body, Frame& out);
   bool take_simple(wire::ConstBytes body, Frame& out);
   bool take_obsolete(wire::ConstBytes body, Frame& out);
-  bool fill_frame(const Interface& i, uint64_t ticks, uint32_t captured, uint32_t original, wire::ConstBytes data,
-                  unsigned fcs, Frame& out);
+  bool fill_frame(const Interface& i, uint64_t ticks, uint32_t captured, uint32_t original,
+                  wire::ConstBytes data, unsigned fcs, Frame& out);
   Next broken(const std::string& what);
 
-  size_t need(size_t n);            // bytes that can be looked at from the cursor: n, or fewer at the end
+  size_t need(size_t n);  // bytes that can be looked at from the cursor: n, or fewer at the end
   void skip(size_t n);
   uint16_t u16(wire::ConstBytes b, size_t at) const;
   uint32_t u32(wire::ConstBytes b, size_t at) const;
@@ -72,14 +72,14 @@ class PcapReader {
 
   std::string name_, complaint_;
   int fd_ = -1;
-  std::vector<uint8_t> buffer_;     // empty where the capture lies in memory
+  std::vector<uint8_t> buffer_;  // empty where the capture lies in memory
   const uint8_t* data_ = nullptr;
-  size_t cursor_ = 0, end_ = 0;     // in data_
-  uint64_t position_ = 0;           // of the cursor, in the file
+  size_t cursor_ = 0, end_ = 0;  // in data_
+  uint64_t position_ = 0;        // of the cursor, in the file
   bool swapped_ = false, classic_ = true;
-  size_t record_head_ = 16;         // classic
+  size_t record_head_ = 16;  // classic
   std::vector<Interface> interfaces_;
-  Instant last_{};                  // simple packet blocks have no time: they take the one before
+  Instant last_{};  // simple packet blocks have no time: they take the one before
   bool block_bad_ = false;
   Next state_ = Next::frame;
 };

@@ -35,7 +35,9 @@ Result<std::unique_ptr<PcapngWriter>> PcapngWriter::create(const std::string& pa
   return self;
 }
 
-PcapngWriter::~PcapngWriter() { (void)close(); }
+PcapngWriter::~PcapngWriter() {
+  (void)close();
+}
 
 unsigned PcapngWriter::add_interface(std::string_view name) {
   begin_block(1);
@@ -59,7 +61,8 @@ bool PcapngWriter::frame(unsigned interface, Instant time, Direction d, wire::Co
   return true;
 }
 
-bool PcapngWriter::frame(unsigned interface, Instant time, Direction d, const rte_mbuf* m, std::string_view comment) {
+bool PcapngWriter::frame(unsigned interface, Instant time, Direction d, const rte_mbuf* m,
+                         std::string_view comment) {
   if (!begin_frame(interface, time, m->pkt_len, comment)) return false;
   for (const rte_mbuf* s = m; s; s = s->next) put(rte_pktmbuf_mtod(s, const uint8_t*), s->data_len);
   end_frame(d, comment);
@@ -114,13 +117,18 @@ Status PcapngWriter::close() {
   if (fd_ < 0) return status_;
   (void)flush();
   if (::close(fd_) != 0 && status_)
-    status_ = Error{"cannot write to the capture " + path_ + ": " + strerror(errno) + "; its end may be missing"};
+    status_ =
+        Error{"cannot write to the capture " + path_ + ": " + strerror(errno) + "; its end may be missing"};
   fd_ = -1;
   return status_;
 }
 
-void PcapngWriter::put16(uint16_t v) { put(&v, 2); }
-void PcapngWriter::put32(uint32_t v) { put(&v, 4); }
+void PcapngWriter::put16(uint16_t v) {
+  put(&v, 2);
+}
+void PcapngWriter::put32(uint32_t v) {
+  put(&v, 4);
+}
 
 void PcapngWriter::put(const void* p, size_t n) {
   auto* b = static_cast<const uint8_t*>(p);

@@ -31,7 +31,8 @@ class PcapngWriter {
   // Returns the number that frame() wants.
   unsigned add_interface(std::string_view name);
   // `time` counts from 1970. False where the file has failed: the frame is lost.
-  bool frame(unsigned interface, Instant time, Direction d, wire::ConstBytes bytes, std::string_view comment = {});
+  bool frame(unsigned interface, Instant time, Direction d, wire::ConstBytes bytes,
+             std::string_view comment = {});
   // All segments of a chain as one frame.
   bool frame(unsigned interface, Instant time, Direction d, const rte_mbuf* m, std::string_view comment = {});
 

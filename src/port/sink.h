@@ -20,7 +20,8 @@ class alignas(64) Sink {
     for (unsigned i = 0; i < n; i++) {
       rte_mbuf* m = pkts[i];
       // Sole owner, direct, unchained, of the same pool: goes back with the others in one call.
-      if (rte_mbuf_refcnt_read(m) == 1 && RTE_MBUF_DIRECT(m) && !m->next && m->pool == pool && k < kMaxBurst) [[likely]]
+      if (rte_mbuf_refcnt_read(m) == 1 && RTE_MBUF_DIRECT(m) && !m->next && m->pool == pool && k < kMaxBurst)
+          [[likely]]
         spare[k++] = m;
       else
         rte_pktmbuf_free(m);

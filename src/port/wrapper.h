@@ -11,8 +11,12 @@ class Wrapper : public Port {
  public:
   explicit Wrapper(std::unique_ptr<Port> inner) : inner_(std::move(inner)) {}
 
-  unsigned rx_burst(unsigned q, Instant now, rte_mbuf** p, unsigned n) override { return inner_->rx_burst(q, now, p, n); }
-  unsigned tx_burst(unsigned q, Instant now, rte_mbuf** p, unsigned n) override { return inner_->tx_burst(q, now, p, n); }
+  unsigned rx_burst(unsigned q, Instant now, rte_mbuf** p, unsigned n) override {
+    return inner_->rx_burst(q, now, p, n);
+  }
+  unsigned tx_burst(unsigned q, Instant now, rte_mbuf** p, unsigned n) override {
+    return inner_->tx_burst(q, now, p, n);
+  }
   void turn(unsigned q, Instant now) override { inner_->turn(q, now); }
   int wait_fd(unsigned q) override { return inner_->wait_fd(q); }
   bool arm(unsigned q) override { return inner_->arm(q); }
@@ -23,7 +27,9 @@ class Wrapper : public Port {
   Stats stats() const override { return inner_->stats(); }
   Status start() override { return inner_->start(); }
   void stop() override { inner_->stop(); }
-  std::vector<Event> maintain(const std::function<void()>& quiesce) override { return inner_->maintain(quiesce); }
+  std::vector<Event> maintain(const std::function<void()>& quiesce) override {
+    return inner_->maintain(quiesce);
+  }
   bool link_up() const override { return inner_->link_up(); }
 
  protected:

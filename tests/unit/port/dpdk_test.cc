@@ -136,7 +136,8 @@ TEST_F(Dpdk, errors_are_sentences) {
 
 TEST_F(Dpdk, a_ring_device_loses_no_mbuf_and_no_chain_passes) {
   open_port(options("net_ring1"));  // what is sent comes back
-  rte_mbuf* pkts[4] = {mbuf(ethernet(60, 1)), mbuf(ethernet(60, 2)), mbuf(ethernet(60, 3)), mbuf(ethernet(60, 4))};
+  rte_mbuf* pkts[4] = {mbuf(ethernet(60, 1)), mbuf(ethernet(60, 2)), mbuf(ethernet(60, 3)),
+                       mbuf(ethernet(60, 4))};
   // net_ring claims that it takes chains, so that one arrives.
   ASSERT_EQ(rte_pktmbuf_chain(pkts[1], mbuf(Bytes(40, 9))), 0);
   ASSERT_EQ(port->tx_burst(0, {}, pkts, 4), 4u);
@@ -152,7 +153,8 @@ TEST_F(Dpdk, a_ring_device_loses_no_mbuf_and_no_chain_passes) {
 }
 
 TEST_F(Dpdk, pcap_device_reads_a_file) {
-  std::string path = file("x.pcap", Classic(0xa1b2c3d4, 1).frame(1, 0, ethernet(60, 1)).frame(2, 0, ethernet(61, 2)).make.bytes);
+  std::string path = file(
+      "x.pcap", Classic(0xa1b2c3d4, 1).frame(1, 0, ethernet(60, 1)).frame(2, 0, ethernet(61, 2)).make.bytes);
   open_port(options("net_pcap0,rx_pcap=" + path + ",tx_pcap=" + folder + "/out.pcap"));
   auto frames = receive({});
   ASSERT_EQ(frames.size(), 2u);

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <set>
 
-#include "port_fixture.h"
 #include "port/wrapper.h"
+#include "port_fixture.h"
 
 namespace sluice::port::test {
 
@@ -128,7 +128,8 @@ TEST_F(Fault, corruption_flips_one_bit) {
   for (auto& b : receive({0})) {
     Bytes good(64, 0);
     std::memcpy(good.data(), &i, sizeof i);
-    // what append left in the mbuf is not zeroed: count differences in the number alone, and elsewhere at most
+    // what append left in the mbuf is not zeroed: count differences in the number alone, and elsewhere at
+    // most
     unsigned bits = 0;
     for (size_t k = 0; k < sizeof i; k++) bits += static_cast<unsigned>(__builtin_popcount(b[k] ^ good[k]));
     EXPECT_LE(bits, 1u);
@@ -207,7 +208,13 @@ TEST_F(Fault, a_full_lane_pushes_back) {
 }
 
 TEST_F(Fault, everything_at_once_conserves_mbufs) {
-  wrap({.loss = 0.1, .duplicate = 0.1, .reorder = 0.1, .corrupt = 0.1, .delay = Duration::micros(100), .jitter = Duration::micros(90)}, 3000);
+  wrap({.loss = 0.1,
+        .duplicate = 0.1,
+        .reorder = 0.1,
+        .corrupt = 0.1,
+        .delay = Duration::micros(100),
+        .jitter = Duration::micros(90)},
+       3000);
   uint64_t in = 0;
   for (Instant now{}; in < 1000; now = now + Duration::micros(10)) in += receive(now).size();
   port->stop();

@@ -80,7 +80,8 @@ TEST_F(Generated, flows_stay_distinct_in_the_narrowest_prefixes) {
   for (uint64_t i = 0; i < 10'000'000; i++) {
     auto t = s.flow<false>(i);
     ASSERT_EQ(t.src[0], parse_ip4("192.0.2.1")->v.raw());
-    const unsigned sport = be16::from_raw(static_cast<uint16_t>(t.ports)).host(), dport = be16::from_raw(static_cast<uint16_t>(t.ports >> 16)).host();
+    const unsigned sport = be16::from_raw(static_cast<uint16_t>(t.ports)).host(),
+                   dport = be16::from_raw(static_cast<uint16_t>(t.ports >> 16)).host();
     const unsigned key = (sport & 0x3fff) | (dport & 0x3ff) << 14;
     ASSERT_FALSE(seen[key]) << i;
     seen[key] = true;
@@ -88,7 +89,8 @@ TEST_F(Generated, flows_stay_distinct_in_the_narrowest_prefixes) {
 }
 
 TEST_F(Generated, addresses_lie_in_their_prefixes_and_spread) {
-  for (const char* text : {"10.0.0.0/8", "198.18.7.0/24", "0.0.0.0/0", "2001:db8::/32", "2001:db8:0:1::/64", "2001:db8::ff00/120"}) {
+  for (const char* text : {"10.0.0.0/8", "198.18.7.0/24", "0.0.0.0/0", "2001:db8::/32", "2001:db8:0:1::/64",
+                           "2001:db8::ff00/120"}) {
     Prefix p = *parse_prefix(text);
     Prefix other = *parse_prefix(p.addr.family == 4 ? "203.0.113.0/24" : "2001:db8:9::/48");
     FlowSpace s = FlowSpace::of(other, p);
@@ -111,8 +113,10 @@ TEST_F(Generated, addresses_lie_in_their_prefixes_and_spread) {
       seen.insert(to_string(a));
     }
     const unsigned host_bits = p.addr.bits() - p.len;
-    if (host_bits <= 8) EXPECT_EQ(seen.size(), 1u << host_bits) << text;
-    else EXPECT_GT(seen.size(), 19000u) << text;
+    if (host_bits <= 8)
+      EXPECT_EQ(seen.size(), 1u << host_bits) << text;
+    else
+      EXPECT_GT(seen.size(), 19000u) << text;
   }
 }
 
@@ -193,7 +197,11 @@ TEST_F(Generated, refuses_what_it_cannot_make) {
   EXPECT_TRUE(says(with([](Options& o) { o.generator.size = 9000; }), "bytes"));
   EXPECT_TRUE(says(with([](Options& o) { o.generator.burst = 65; }), "burst"));
   EXPECT_TRUE(says(with([](Options& o) { o.generator.proto = 1; }), "protocol 1"));
-  EXPECT_TRUE(says(with([](Options& o) { o.generator.ip6 = true, o.generator.size = 62, o.generator.sources = *parse_prefix("10.0.0.0/8"); }), "family"));
+  EXPECT_TRUE(says(with([](Options& o) {
+                     o.generator.ip6 = true, o.generator.size = 62,
+                     o.generator.sources = *parse_prefix("10.0.0.0/8");
+                   }),
+                   "family"));
 }
 
 TEST_F(Generated, null_port_sinks) {

@@ -52,8 +52,10 @@ TEST_F(Open, macs_of_software_ports_differ) {
 }
 
 TEST(Eal, pci_addresses) {
-  for (const char* yes : {"0000:03:00.0", "03:00.0", "ff:1f.7", "0000:03:00.0,opt=1"}) EXPECT_TRUE(is_pci_address(yes)) << yes;
-  for (const char* no : {"", "eth0", "net_null0", "03:00", "0000:03:00.0x", "a.b"}) EXPECT_FALSE(is_pci_address(no)) << no;
+  for (const char* yes : {"0000:03:00.0", "03:00.0", "ff:1f.7", "0000:03:00.0,opt=1"})
+    EXPECT_TRUE(is_pci_address(yes)) << yes;
+  for (const char* no : {"", "eth0", "net_null0", "03:00", "0000:03:00.0x", "a.b"})
+    EXPECT_FALSE(is_pci_address(no)) << no;
 }
 
 }  // namespace

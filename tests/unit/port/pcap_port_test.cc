@@ -34,7 +34,11 @@ class PcapPort : public PortTest {
 };
 
 TEST_F(PcapPort, frames_come_at_their_time_and_not_before) {
-  replay(Classic(0xa1b2c3d4, 1).frame(5, 0, ethernet(60, 1)).frame(6, 0, ethernet(60, 2)).frame(6, 1, ethernet(60, 3)).make.bytes);
+  replay(Classic(0xa1b2c3d4, 1)
+             .frame(5, 0, ethernet(60, 1))
+             .frame(6, 0, ethernet(60, 2))
+             .frame(6, 1, ethernet(60, 3))
+             .make.bytes);
   EXPECT_EQ(port->next_event().ns, 5 * kSecond);
   EXPECT_TRUE(receive({5 * kSecond - 1}).empty());
   EXPECT_EQ(receive({5 * kSecond}).size(), 1u);
@@ -71,7 +75,9 @@ TEST_F(PcapPort, times_that_go_back_are_read_as_the_latest) {
 }
 
 TEST_F(PcapPort, a_live_box_sees_the_capture_from_now_on) {
-  Options o = options(file("in.pcap", Classic(0xa1b2c3d4, 1).frame(1000, 0, ethernet(60, 1)).frame(1001, 0, ethernet(60, 2)).make.bytes));
+  Options o = options(file(
+      "in.pcap",
+      Classic(0xa1b2c3d4, 1).frame(1000, 0, ethernet(60, 1)).frame(1001, 0, ethernet(60, 2)).make.bytes));
   o.pcap_live = true;
   open_port(o);
   EXPECT_EQ(receive({77}).size(), 1u);
@@ -79,8 +85,12 @@ TEST_F(PcapPort, a_live_box_sees_the_capture_from_now_on) {
 }
 
 TEST_F(PcapPort, what_is_no_packet_of_ours_is_counted_by_reason) {
-  replay(Classic(0xa1b2c3d4, 1).frame(1, 0, ethernet(60, 1), 61).frame(1, 0, ethernet(5000, 2)).frame(1, 0, {})
-             .frame(1, 0, ethernet(60, 4)).make.bytes);
+  replay(Classic(0xa1b2c3d4, 1)
+             .frame(1, 0, ethernet(60, 1), 61)
+             .frame(1, 0, ethernet(5000, 2))
+             .frame(1, 0, {})
+             .frame(1, 0, ethernet(60, 4))
+             .make.bytes);
   EXPECT_EQ(receive({kSecond}).size(), 1u);
   EXPECT_EQ(rejected(DropReason::frame_snapped), 1u);
   EXPECT_EQ(rejected(DropReason::frame_long), 1u);
@@ -133,10 +143,13 @@ TEST_F(PcapPort, group_addresses_get_their_macs) {
 }
 
 TEST_F(PcapPort, bsd_loopback_in_every_byte_order) {
-  auto null_frame = [](uint32_t family, const Bytes& p, bool swap) { return Maker(swap).u32(family).add(p).bytes; };
+  auto null_frame = [](uint32_t family, const Bytes& p, bool swap) {
+    return Maker(swap).u32(family).add(p).bytes;
+  };
   EXPECT_EQ(header(0, null_frame(2, ip("192.0.2.1"), false)).type.host(), 0x0800);
   EXPECT_EQ(header(0, null_frame(30, ip("2001:db8::1"), true), true).type.host(), 0x86dd);
-  EXPECT_EQ(header(0, null_frame(2, ip("192.0.2.1"), true)).type.host(), 0x0800) << "family in the other order than the file";
+  EXPECT_EQ(header(0, null_frame(2, ip("192.0.2.1"), true)).type.host(), 0x0800)
+      << "family in the other order than the file";
   EXPECT_EQ(header(108, null_frame(24, ip("2001:db8::1"), true)).type.host(), 0x86dd) << "LOOP is big-endian";
   replay(Classic(0xa1b2c3d4, 0).frame(1, 0, null_frame(99, {}, false)).frame(1, 0, {1, 2}).make.bytes);
   EXPECT_TRUE(receive({kSecond}).empty());
@@ -215,7 +228,8 @@ TEST_F(PcapPort, the_zoo_of_captures) {
   const char* given = std::getenv("SLUICE_PCAPS");
   const char* root = std::getenv("SLUICE_SOURCE_ROOT");
   std::filesystem::path zoo = given ? given : std::string(root ? root : ".") + "/../shared/pcaps";
-  if (!std::filesystem::is_directory(zoo)) GTEST_SKIP() << "no captures at " << zoo << "; SLUICE_PCAPS may name a folder";
+  if (!std::filesystem::is_directory(zoo))
+    GTEST_SKIP() << "no captures at " << zoo << "; SLUICE_PCAPS may name a folder";
   unsigned files = 0, refused = 0;
   uint64_t frames = 0, delivered = 0, dropped = 0;
   std::vector<std::filesystem::path> paths;
@@ -237,7 +251,8 @@ TEST_F(PcapPort, the_zoo_of_captures) {
     for (auto& e : port->maintain([] {})) std::printf("  %s\n", e.text.c_str());
     files++, frames += extended("frames"), delivered += got, dropped += s.rx_rejected;
   }
-  std::printf("%u captures, %u other files; %lu frames: %lu delivered, %lu rejected\n", files, refused, frames, delivered, dropped);
+  std::printf("%u captures, %u other files; %lu frames: %lu delivered, %lu rejected\n", files, refused,
+              frames, delivered, dropped);
   EXPECT_GT(files, 0u);
 }
 

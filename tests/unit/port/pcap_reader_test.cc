@@ -37,7 +37,10 @@ class ByteOrder : public ::testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(Both, ByteOrder, ::testing::Bool());
 
 TEST_P(ByteOrder, classic_micros_and_nanos) {
-  auto micros = read_all(Classic(0xa1b2c3d4, 1, GetParam()).frame(7, 5, ethernet(60, 1)).frame(8, 0, ethernet(61, 2)).make.bytes);
+  auto micros = read_all(Classic(0xa1b2c3d4, 1, GetParam())
+                             .frame(7, 5, ethernet(60, 1))
+                             .frame(8, 0, ethernet(61, 2))
+                             .make.bytes);
   ASSERT_EQ(micros.frames.size(), 2u);
   EXPECT_EQ(micros.frames[0].time.ns, 7'000'005'000);
   EXPECT_EQ(micros.bytes[1], ethernet(61, 2));
@@ -55,7 +58,8 @@ TEST_P(ByteOrder, pcapng_interfaces_keep_their_own_link_types_and_clocks) {
   Bytes nanos = Maker(s).u16(9).u16(1).u8(9).pad().u16(0).u16(0).bytes;
   Bytes binary = Maker(s).u16(9).u16(1).u8(0x8a).pad().u16(14).u16(8).u64(100).u16(0).u16(0).bytes;
   auto r = read_all(join({section(s), interface_block(s, 1, nanos), interface_block(s, 101, binary),
-                          interface_block(s, 113), block(s, 5, Bytes(12, 0)), enhanced(s, 0, 1'000'000'007, ethernet(60, 1)),
+                          interface_block(s, 113), block(s, 5, Bytes(12, 0)),
+                          enhanced(s, 0, 1'000'000'007, ethernet(60, 1)),
                           enhanced(s, 1, 512, ethernet(60, 2)), enhanced(s, 2, 3, ethernet(60, 3), 99)}));
   ASSERT_EQ(r.frames.size(), 3u) << r.complaint;
   EXPECT_EQ(r.frames[0].time.ns, 1'000'000'007);
@@ -68,8 +72,8 @@ TEST_P(ByteOrder, pcapng_interfaces_keep_their_own_link_types_and_clocks) {
 }
 
 TEST(PcapReader, sections_of_both_byte_orders_in_one_file) {
-  auto r = read_all(join({section(false), interface_block(false, 1), enhanced(false, 0, 1, ethernet(60, 1)), section(true),
-                          interface_block(true, 101), enhanced(true, 0, 2, ethernet(60, 2))}));
+  auto r = read_all(join({section(false), interface_block(false, 1), enhanced(false, 0, 1, ethernet(60, 1)),
+                          section(true), interface_block(true, 101), enhanced(true, 0, 2, ethernet(60, 2))}));
   ASSERT_EQ(r.frames.size(), 2u) << r.complaint;
   EXPECT_FALSE(r.frames[0].swapped);
   EXPECT_TRUE(r.frames[1].swapped);
@@ -78,7 +82,8 @@ TEST(PcapReader, sections_of_both_byte_orders_in_one_file) {
 
 TEST(PcapReader, simple_and_obsolete_packet_blocks) {
   Bytes idb = block(false, 1, Maker().u16(1).u16(0).u32(64).bytes);
-  Bytes obsolete = block(false, 2, Maker().u16(0).u16(0).u32(0).u32(9).u32(60).u32(60).add(ethernet(60, 1)).bytes);
+  Bytes obsolete =
+      block(false, 2, Maker().u16(0).u16(0).u32(0).u32(9).u32(60).u32(60).add(ethernet(60, 1)).bytes);
   Bytes simple = block(false, 3, Maker().u32(100).add(ethernet(64, 2)).bytes);
   auto r = read_all(join({section(false), idb, obsolete, simple}));
   ASSERT_EQ(r.frames.size(), 2u) << r.complaint;
@@ -128,7 +133,8 @@ TEST(PcapReader, a_cut_file_gives_what_is_whole_and_says_where) {
 }
 
 TEST(PcapReader, impossible_records_end_the_capture) {
-  auto huge = read_all(Classic(0xa1b2c3d4, 1).frame(1, 0, ethernet(60, 1)).make.u32(0).u32(0).u32(0x7fffffff).u32(1).bytes);
+  auto huge = read_all(
+      Classic(0xa1b2c3d4, 1).frame(1, 0, ethernet(60, 1)).make.u32(0).u32(0).u32(0x7fffffff).u32(1).bytes);
   EXPECT_EQ(huge.frames.size(), 1u);
   EXPECT_TRUE(says(huge.complaint, "2147483647"));
   Bytes start = join({section(false), interface_block(false, 1)});
@@ -139,8 +145,10 @@ TEST(PcapReader, impossible_records_end_the_capture) {
     return r.complaint;
   };
   EXPECT_TRUE(says(broken(Maker().u32(6).u32(8).u32(8).bytes), "claims 8"));
-  EXPECT_TRUE(says(broken(enhanced(false, 1, 0, ethernet(60, 1))), "malformed")) << "an interface that is not there";
-  EXPECT_TRUE(says(broken(block(false, 6, Maker().u32(0).u32(0).u32(0).u32(999).u32(999).bytes)), "malformed"));
+  EXPECT_TRUE(says(broken(enhanced(false, 1, 0, ethernet(60, 1))), "malformed"))
+      << "an interface that is not there";
+  EXPECT_TRUE(
+      says(broken(block(false, 6, Maker().u32(0).u32(0).u32(0).u32(999).u32(999).bytes)), "malformed"));
   Bytes two_lengths = enhanced(false, 0, 0, ethernet(60, 1));
   two_lengths[two_lengths.size() - 4] ^= 4;
   EXPECT_TRUE(says(broken(two_lengths), "lengths differ"));

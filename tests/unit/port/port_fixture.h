@@ -79,11 +79,18 @@ inline Bytes section(bool swapped) {
 inline Bytes interface_block(bool swapped, uint16_t link, const Bytes& options = {}) {
   return block(swapped, 1, Maker(swapped).u16(link).u16(0).u32(0).add(options).bytes);
 }
-inline Bytes enhanced(bool swapped, uint32_t interface, uint64_t ticks, const Bytes& b, uint32_t original = 0) {
+inline Bytes enhanced(bool swapped, uint32_t interface, uint64_t ticks, const Bytes& b,
+                      uint32_t original = 0) {
   const auto n = static_cast<uint32_t>(b.size());
   return block(swapped, 6,
-               Maker(swapped).u32(interface).u32(static_cast<uint32_t>(ticks >> 32)).u32(static_cast<uint32_t>(ticks))
-                   .u32(n).u32(original ? original : n).add(b).bytes);
+               Maker(swapped)
+                   .u32(interface)
+                   .u32(static_cast<uint32_t>(ticks >> 32))
+                   .u32(static_cast<uint32_t>(ticks))
+                   .u32(n)
+                   .u32(original ? original : n)
+                   .add(b)
+                   .bytes);
 }
 inline Bytes join(std::initializer_list<Bytes> parts) {
   Bytes all;
@@ -111,7 +118,8 @@ inline Bytes ip(const std::string& to) {
 class PortTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto p = PacketPool::create("t" + std::to_string(++made_), {.packets = 4096, .cache = 32, .huge_pages = false});
+    auto p = PacketPool::create("t" + std::to_string(++made_),
+                                {.packets = 4096, .cache = 32, .huge_pages = false});
     ASSERT_TRUE(p.ok()) << p.error();
     pool = std::move(*p);
     char name[] = "/tmp/sluice-port-test-XXXXXX";
@@ -156,7 +164,8 @@ class PortTest : public ::testing::Test {
   }
   rte_mbuf* mbuf(const Bytes& b) {
     rte_mbuf* m = rte_pktmbuf_alloc(pool->mempool());
-    std::copy(b.begin(), b.end(), reinterpret_cast<uint8_t*>(rte_pktmbuf_append(m, static_cast<uint16_t>(b.size()))));
+    std::copy(b.begin(), b.end(),
+              reinterpret_cast<uint8_t*>(rte_pktmbuf_append(m, static_cast<uint16_t>(b.size()))));
     return m;
   }
   uint64_t extended(const std::string& name) {
