@@ -23,10 +23,10 @@ void Bell::wake() {
   [[maybe_unused]] auto n = write(fd_, &one, sizeof one);  // cannot fail: the counter is far from full
 }
 
-Instant Bell::awake() {
+Instant Bell::awake(bool readable) {
   asleep_.store(false, std::memory_order_relaxed);
   uint64_t rings;
-  if (read(fd_, &rings, sizeof rings) != sizeof rings) return Instant::never();
+  if (!readable || read(fd_, &rings, sizeof rings) != sizeof rings) return Instant::never();
   return {rung_at_.load(std::memory_order_relaxed)};
 }
 

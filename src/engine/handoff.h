@@ -33,8 +33,9 @@ class Bell {
     asleep_.store(true, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
-  // Back to work. Returns when the bell was rung, or never() if it was not.
-  Instant awake();
+  // Back to work. Returns when the bell was rung, or never() if it was not. A ring is looked for only where the
+  // descriptor was `readable`; one that is missed ends the next sleep at once, and does no harm.
+  Instant awake(bool readable);
   int fd() const { return fd_; }
   bool asleep() const { return asleep_.load(std::memory_order_relaxed); }
 

@@ -69,7 +69,7 @@ void Lcore::sleep(Instant now) {
     if (ready > 0) counters_.wakeups.add(1);
     if (ready > 0 && !waits_.fds[0].revents) idle_.alarmed();
   }
-  const Instant rung_at = bell_.awake();
+  const Instant rung_at = bell_.awake(waits_.fds[0].revents);
   // A ring from before the sleep was answered by being awake, and measures nothing.
   if (length.ns > 0 && rung_at >= now) rung_at_ = rung_at;
   for (Engine* e : engines_) e->disarm();

@@ -78,11 +78,16 @@ TEST_F(BoxTest, SaysThatTheTimeToLiveIsUp) {
 
 TEST_F(BoxTest, GivesUpOnASilentNeighbour) {
   make_simulated();
-  lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 1000, kWanHost, 2000));
+  lan->feed(arp(1, kLanHostMac, kLanHost, {}, kLanBox));
   settle();
+  lan->take();
+  lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 1000, kWanHost, 2000));
   pass(Duration::seconds(10));
   EXPECT_EQ(box->queued(), 0u);
   EXPECT_EQ(books(*box).drops(DropReason::neighbor_unresolved), 1u);
+  bool told = false;
+  for (Frame f = lan->take(); !f.empty(); f = lan->take()) told |= icmp_of(f) && icmp_of(f)->type == 3;
+  EXPECT_TRUE(told) << "the sender hears of it";
   expect_audit_closed(*box);
 }
 

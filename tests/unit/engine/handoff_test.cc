@@ -69,7 +69,7 @@ TEST(Bell, AwakeReaderCostsNoSystemCall) {
   Bell b;
   b.ring();
   EXPECT_FALSE(readable(b.fd()));
-  EXPECT_EQ(b.awake(), Instant::never());
+  EXPECT_EQ(b.awake(true), Instant::never());
 }
 
 TEST(Bell, WakesASleeperOnce) {
@@ -81,7 +81,7 @@ TEST(Bell, WakesASleeperOnce) {
   EXPECT_FALSE(b.asleep()) << "the first ring takes the flag";
   b.ring();
   EXPECT_TRUE(readable(b.fd()));
-  const Instant rung = b.awake();
+  const Instant rung = b.awake(true);
   EXPECT_GE(rung, before);
   EXPECT_LE(rung, Clock::get().now());
   EXPECT_FALSE(readable(b.fd()));
@@ -111,7 +111,7 @@ TEST(Bell, NoWakeUpIsLost) {
     if (h.empty()) {
       ASSERT_TRUE(readable(b.fd(), 30'000)) << "lost after " << got;
     }
-    b.awake();
+    b.awake(true);
   }
   writer.join();
 }
