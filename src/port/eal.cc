@@ -29,7 +29,9 @@ class LogMemory {
       if (text[i] != '\n') {
         if (partial_.size() < 512) partial_ += text[i];
       } else if (!partial_.empty()) {
-        lines_.push_back(std::move(partial_));
+        // Usage pages and repetitions explain nothing.
+        if (partial_.rfind("Usage:", 0) != 0 && (lines_.empty() || lines_.back() != partial_))
+          lines_.push_back(std::move(partial_));
         partial_.clear();
         if (lines_.size() > kKeptLines) lines_.pop_front();
       }
@@ -203,6 +205,8 @@ Result<EalReport> start_eal(const EalOptions& o) {
     rc = rte_eal_init(static_cast<int>(argv.size() - 1), argv.data());
     why = rte_errno;
   }
+  // EAL makes a folder for what it shares with other processes, even where it shares nothing.
+  if (const char* folder = rte_eal_get_runtime_dir(); folder && *folder) rmdir(folder);
   if (rc < 0) {
     std::string said = eal_log(4);
     return Error{"DPDK does not start (" + std::string(rte_strerror(why)) + ")" +
