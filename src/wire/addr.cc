@@ -55,12 +55,14 @@ std::optional<Mac> parse_mac(std::string_view s) {
 
 std::optional<Ip4> parse_ip4(std::string_view s) {
   Ip4 a;
+  if (s.find('\0') != s.npos) return std::nullopt;  // inet_pton would stop there and be content
   if (inet_pton(AF_INET, std::string(s).c_str(), &a) != 1) return std::nullopt;
   return a;
 }
 
 std::optional<Ip6> parse_ip6(std::string_view s) {
   Ip6 a;
+  if (s.find('\0') != s.npos) return std::nullopt;
   if (inet_pton(AF_INET6, std::string(s).c_str(), &a) != 1) return std::nullopt;
   return a;
 }

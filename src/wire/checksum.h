@@ -4,7 +4,6 @@
 
 #include <bit>
 #include <cstdint>
-#include <cstring>
 
 #include "base/endian.h"
 #include "wire/headers.h"
@@ -14,15 +13,23 @@ namespace sluice::wire {
 // One's complement sum of n bytes, not folded. n may be odd only in the last call for a checksum.
 inline uint64_t sum_bytes(const uint8_t* p, size_t n, uint64_t sum = 0) {
   while (n >= 8) {
-    uint64_t w;
-    std::memcpy(&w, p, 8);
+    const uint64_t w = load64(p);
     sum += w;
     sum += sum < w;
     p += 8;
     n -= 8;
   }
+  // 16-bit lanes may be added at any place of the word: one's complement does not tell them apart.
   uint64_t tail = 0;
-  std::memcpy(&tail, p, n);
+  if (n & 4) {
+    tail = load32(p);
+    p += 4;
+  }
+  if (n & 2) {
+    tail += load16(p);
+    p += 2;
+  }
+  if (n & 1) tail += std::endian::native == std::endian::little ? *p : *p << 8;
   sum += tail;
   sum += sum < tail;
   return sum;

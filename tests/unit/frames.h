@@ -27,7 +27,9 @@ namespace sluice::test {
 using Octets = std::vector<uint8_t>;
 
 inline Octets operator+(Octets a, const Octets& b) {
-  a.insert(a.end(), b.begin(), b.end());
+  const size_t n = a.size();
+  a.resize(n + b.size());
+  if (!b.empty()) std::memcpy(a.data() + n, b.data(), b.size());
   return a;
 }
 inline Octets zeros(size_t n, uint8_t v = 0) { return Octets(n, v); }
