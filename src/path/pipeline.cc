@@ -15,6 +15,17 @@ constexpr unsigned kFetchAhead = 4;  // packets
 // What a frame that parse refused is told with: nothing in it is known.
 constexpr Meta kUnparsed{};
 
+// What replay reads for every packet, by value: packets are written through byte pointers, which may alias
+// anything, so that members would be loaded again each time.
+struct Hot {
+  Generation generation;
+  uint32_t now_ms;
+  bool told;
+  const EgressPort* egress;
+  RuleSet::Hits* hits;      // this worker's, by rule; null: no rules
+  uint32_t default_hits;    // where the default's are
+};
+
 }  // namespace
 
 struct Pipeline::Impl {
@@ -42,18 +53,14 @@ struct Pipeline::Impl {
   template <class F>
   void run(Batch<F>& b, Sessions<F>& flows, SlowPath<F>& slow);
   template <class F>
-  bool replay(Batch<F>& b, unsigned i, Sessions<F>& flows, uint32_t candidate);
+  bool replay(const Hot& hot, rte_mbuf* m, const Meta& mt, FlowAction& a);
   template <class F>
-  bool replay_forward(rte_mbuf* m, const Meta& mt, FlowAction& a);
+  bool replay_forward(const Hot& hot, rte_mbuf* m, const Meta& mt, FlowAction& a);
+  template <class F>
+  bool replay_other(const Hot& hot, rte_mbuf* m, const Meta& mt, const FlowAction& a);
   void drop(rte_mbuf* m, DropReason r, const Meta& mt = kUnparsed) {
     c.told = {&mt, RuleSet::kDefault, false};
     exits.drop(m, r);
-  }
-  void count(const FlowAction& a, const Meta& mt) {
-    if (!c.rules) return;
-    auto& h = c.rules->hits(a.rule, c.config.worker);
-    h.packets.add(1);
-    h.bytes.add(mt.ip_length);
   }
   void from_ring_one(rte_mbuf* m, Meta& mt);
   template <class F>
@@ -99,7 +106,7 @@ void Pipeline::receive(const Snapshot& s, Instant now, uint16_t in_port, rte_mbu
 }
 
 // By what has to be done with it: flows by family, or an end right here.
-inline void Pipeline::Impl::sort(rte_mbuf* m, Meta& mt) {
+[[gnu::always_inline]] inline void Pipeline::Impl::sort(rte_mbuf* m, Meta& mt) {
   if (mt.family == 4 && !(mt.flags & (kMetaL2Group | kMetaVlan))) [[likely]] {
     if (repair) repair_checksum(m, mt);
     return add(batch4, flows4, m, mt);
@@ -161,7 +168,7 @@ bool Pipeline::Impl::for_host(const Interface& ifc, const rte_mbuf* m, const Met
 }
 
 template <class F>
-inline void Pipeline::Impl::add(Batch<F>& b, Sessions<F>& flows, rte_mbuf* m, Meta& mt) {
+[[gnu::always_inline]] inline void Pipeline::Impl::add(Batch<F>& b, Sessions<F>& flows, rte_mbuf* m, Meta& mt) {
   const typename F::Key key = make_key<F>(m, mt);
   if (steering && !mt.has(kMetaSteered)) {
     const auto quoted = is_icmp_error(mt) ? embedded_key<F>(m, mt, mt.in_port) : std::nullopt;
@@ -184,54 +191,58 @@ inline void Pipeline::Impl::add(Batch<F>& b, Sessions<F>& flows, rte_mbuf* m, Me
 
 template <class F>
 void Pipeline::Impl::run(Batch<F>& b, Sessions<F>& flows, SlowPath<F>& slow) {
-  uint32_t candidate[kMaxBurst];
+  uint32_t entry[kMaxBurst];
   uint8_t missing[kMaxBurst];
   unsigned n_missing = 0;
-  for (unsigned i = 0; i < b.n; i++) candidate[i] = flows.table().candidate(b.hash[i]);
-  for (unsigned i = 0; i < b.n; i++) {
-    if (!replay(b, i, flows, candidate[i])) missing[n_missing++] = static_cast<uint8_t>(i);
+  auto& table = flows.table();
+  const unsigned n = b.n;
+  for (unsigned i = 0; i < n; i++) entry[i] = table.candidate(b.hash[i]);
+
+  const Hot hot{c.generation,
+                c.now_ms,
+                c.verdicts != nullptr,
+                c.egress,
+                c.rules ? &c.rules->hits(0, c.config.worker) : nullptr,
+                c.rules ? static_cast<uint32_t>(c.rules->size()) : 0};
+  for (unsigned i = 0; i < n; i++) {
+    uint32_t e = entry[i];
+    if (e != kNoFlow && !(table.at(e).key == b.key[i])) [[unlikely]] e = table.find(b.key[i], b.hash[i]);
+    if (e == kNoFlow || !replay<F>(hot, b.pkt[i], *b.meta[i], table.at(e).value)) [[unlikely]]
+      missing[n_missing++] = static_cast<uint8_t>(i);
   }
   if (n_missing) slow.run(b, missing, n_missing);
 }
 
 // false: the slow path has to see it.
 template <class F>
-inline bool Pipeline::Impl::replay(Batch<F>& b, unsigned i, Sessions<F>& flows, uint32_t candidate) {
-  if (candidate == kNoFlow) return false;
-  auto* e = &flows.table().at(candidate);
-  if (!(e->key == b.key[i])) [[unlikely]] {
-    const uint32_t found = flows.table().find(b.key[i], b.hash[i]);
-    if (found == kNoFlow) return false;
-    e = &flows.table().at(found);
-  }
-  FlowAction& a = e->value;
-  if (a.generation != c.generation) [[unlikely]] return false;
-  rte_mbuf* m = b.pkt[i];
-  const Meta& mt = *b.meta[i];
-  if (c.verdicts) c.told = {&mt, a.rule, false};
+[[gnu::always_inline]] inline bool Pipeline::Impl::replay(const Hot& hot, rte_mbuf* m, const Meta& mt, FlowAction& a) {
+  if (a.generation != hot.generation) [[unlikely]] return false;
+  if (hot.told) [[unlikely]] c.told = {&mt, a.rule, false};
   if (a.verdict == FlowVerdict::forward) [[likely]] {
-    if (!replay_forward<F>(m, mt, a)) return false;
-  } else if (a.verdict == FlowVerdict::drop) {
-    count(a, mt);
-    exits.drop(m, a.reason);
-  } else if (a.verdict == FlowVerdict::local && !mt.has(kMetaIpOptions) &&
-             (F::kFamily == 4 || mt.l4 == mt.l3 + sizeof(wire::Ip6Hdr))) {
-    exits.local(m, mt);
-  } else {
+    if (!replay_forward<F>(hot, m, mt, a)) return false;
+  } else if (!replay_other<F>(hot, m, mt, a)) {
     return false;
   }
-  a.last_seen_ms = c.now_ms;
+  const uint16_t bytes = mt.ip_length;
+  if (hot.hits) {
+    RuleSet::Hits& h = hot.hits[a.rule == RuleSet::kDefault ? hot.default_hits : a.rule];
+    h.packets.add(1);
+    h.bytes.add(bytes);
+  }
+  a.last_seen_ms = hot.now_ms;
   a.packets++;
-  a.bytes += mt.ip_length;
+  a.bytes += bytes;
   return true;
 }
 
 // The way of nearly all packets. Whatever is out of the ordinary goes the slow path, unchanged.
 template <class F>
-inline bool Pipeline::Impl::replay_forward(rte_mbuf* m, const Meta& mt, FlowAction& a) {
+[[gnu::always_inline]] inline bool Pipeline::Impl::replay_forward(const Hot& hot, rte_mbuf* m, const Meta& mt,
+                                                                  FlowAction& a) {
   uint8_t* frame = rte_pktmbuf_mtod(m, uint8_t*);
   auto& ip = *wire::at<typename F::Hdr>(frame + mt.l3);
-  const EgressPort& egress = c.egress[a.egress];
+  const uint16_t out_port = a.egress;
+  const EgressPort egress = hot.egress[out_port];
   const NeighborTable::Word word = c.neighbors.word(a.neighbor);
   // SYN, FIN, RST: the session's state changes.
   const bool tcp_event = mt.proto == wire::kProtoTcp && mt.has(kMetaPortsValid) &&
@@ -243,10 +254,21 @@ inline bool Pipeline::Impl::replay_forward(rte_mbuf* m, const Meta& mt, FlowActi
 
   decrement_hop_limit(ip);
   write_macs(frame, word.mac().word(), egress.mac);
-  c.neighbors.touch(a.neighbor, c.now_ms);
-  count(a, mt);
-  exits.tell(m, "forward", DropReason::count_, a.egress);
-  c.out->transmit(a.egress, m);
+  c.neighbors.touch(a.neighbor, hot.now_ms);
+  if (hot.told) [[unlikely]] exits.tell(m, "forward", DropReason::count_, out_port);
+  c.out->transmit(out_port, m);
+  return true;
+}
+
+template <class F>
+[[gnu::noinline]] bool Pipeline::Impl::replay_other(const Hot&, rte_mbuf* m, const Meta& mt, const FlowAction& a) {
+  if (a.verdict == FlowVerdict::drop) {
+    exits.drop(m, a.reason);
+    return true;
+  }
+  const bool plain = !mt.has(kMetaIpOptions) && (F::kFamily == 4 || mt.l4 == mt.l3 + sizeof(wire::Ip6Hdr));
+  if (a.verdict != FlowVerdict::local || !plain) return false;
+  exits.local(m, mt);
   return true;
 }
 
