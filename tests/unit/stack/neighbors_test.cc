@@ -285,6 +285,20 @@ TEST_F(NeighborTest, AScanLeavesResolvedNeighboursAlone) {
   EXPECT_GE(requests("198.18.2.251"), 1u);
 }
 
+TEST_F(NeighborTest, RepeatedRequestsLeaveRoomForFirstOnes) {
+  for (unsigned n = 20; n < 220; n++) resolve("198.18.2." + std::to_string(n), 1);
+  for (unsigned n = 230; n < 240; n++) {
+    advance(Duration::millis(250));
+    out.clear();
+    const std::string fresh = "198.18.2." + std::to_string(n);
+    resolve(fresh, 1);
+    const unsigned asked = requests(fresh);
+    if (n >= 234) {
+      EXPECT_EQ(asked, 1u) << n;  // the first second belongs to the scan's own first requests
+    }
+  }
+}
+
 TEST_F(NeighborTest, WhenTheTableIsFullTheUselessGoFirst) {
   neighbors = 64;
   start();

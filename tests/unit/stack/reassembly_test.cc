@@ -28,7 +28,8 @@ class ReassemblyTest : public Lab {
   // All that came out, put together again; empty where it does not fit together.
   Octets answer(bool v4) {
     std::vector<std::pair<unsigned, Octets>> parts;
-    bool whole = false, last = false;
+    bool whole = false;
+    unsigned last = 0;
     while (!out.empty()) {
       const Sent s = take();
       EXPECT_EQ(s.kind(), RingKind::route);
@@ -37,12 +38,12 @@ class ReassemblyTest : public Lab {
         const unsigned frag = get16(s.frame, 20);
         EXPECT_EQ(plain_sum(head(s.ip(), 20)), 0xffffu);
         EXPECT_EQ((frag & 0x1fff) * 8, s.meta.frag_offset);
-        last |= !(frag & 0x2000);
+        if (!(frag & 0x2000)) last += 1 + 100 * !out.empty();
         parts.push_back({(frag & 0x1fff) * 8, tail(s.frame, 34)});
       } else if (s.frame[20] == 44) {
         const unsigned f = get16(s.frame, 56);
         EXPECT_EQ(f & 0xfff8, s.meta.frag_offset);
-        last |= !(f & 1);
+        if (!(f & 1)) last += 1 + 100 * !out.empty();
         parts.push_back({f & 0xfff8, tail(s.frame, 62)});
       } else {
         whole = true;
@@ -54,7 +55,7 @@ class ReassemblyTest : public Lab {
       if (offset != all.size()) return {};
       all = all + data;
     }
-    return whole || last ? all : Octets{};
+    return whole || last == 1 ? all : Octets{};  // the end once, and at the end
   }
   Octets reply(bool v4, const Octets& data) {
     return v4 ? icmp(0, 0, {1, 2, 3, 4}, data) : icmp6(own6, peer6, 129, 0, Octets{1, 2, 3, 4} + data);
