@@ -98,6 +98,7 @@ void settle(engine::Box& box, Instant now) {
 Instant play(engine::Box& box, Instant* clock) {
   Instant now = next_moment(box, true), last = now;
   if (now == Instant::never()) return Instant{};
+  box.turn(now - Duration::nanos(1));  // neighbours from the file are there before the first frame
   for (;;) {
     *clock = now;
     settle(box, now);

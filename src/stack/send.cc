@@ -72,8 +72,15 @@ void Sender::send(Turn& t, const Header& h, rte_mbuf* m, wire::ConstBytes option
 
 void Sender::send(Turn& t, const Header& h, wire::ConstBytes message) {
   const unsigned mtu = std::min(mtu_towards(t, h), buffer_room(t));
-  if (h.src.family == 4) fragments4(t, h, message, mtu);
-  else fragments6(t, h, message, mtu);
+  if (h.src.family == 4) return fragments4(t, h, message, mtu);
+  if (sizeof(Ip6Hdr) + message.size() > mtu) return fragments6(t, h, message, mtu);
+  // What fits carries no fragment header, although the request did (RFC 8021: no atomic fragments).
+  rte_mbuf* m = t.make(static_cast<unsigned>(kEthRoom + sizeof(Ip6Hdr) + message.size()));
+  if (!m) return;
+  uint8_t* p = bytes_of(m).data() + kEthRoom;
+  write_ip6(p, h, h.proto, message.size());
+  std::memcpy(p + sizeof(Ip6Hdr), message.data(), message.size());
+  finish(t, h, m, kEthRoom + sizeof(Ip6Hdr), 0, 0);
 }
 
 unsigned Sender::mtu_towards(Turn& t, const Header& h) {
