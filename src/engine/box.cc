@@ -11,6 +11,7 @@ namespace sluice::engine {
 unsigned Box::turn(Instant now) {
   Impl& b = *impl_;
   if (b.state != Impl::State::running || !b.options.virtual_time) return 0;
+  b.virtual_now = now;
   unsigned handled = 0;
   for (auto& w : b.workers) handled += w->poll(now, kQuota);
   return handled + b.stack->poll(now, kQuota);
@@ -28,6 +29,19 @@ bool Box::run_on_worker(unsigned w, const std::function<void(path::Pipeline&)>& 
   path::Pipeline& p = impl_->workers[w]->pipeline();
   return impl_->lcores[w]->execute([&] { f(p); }, Duration::seconds(1));
 }
+
+// Each lcore, inside its action, waits for the next one's: the innermost finds all of them standing.
+bool Box::at_rest(const std::function<void()>& f) {
+  const auto& lcores = impl_->lcores;
+  const std::function<bool(size_t)> hold = [&](size_t i) {
+    if (i == lcores.size()) return f(), true;
+    bool held = false;
+    return lcores[i]->execute([&] { held = hold(i + 1); }, Duration::seconds(1)) && held;
+  };
+  return hold(0);
+}
+
+Instant Box::now() const { return impl_->options.virtual_time ? impl_->virtual_now : Clock::get().now(); }
 
 std::shared_ptr<const path::Snapshot> Box::snapshot() const { return impl_->snapshot; }
 bool Box::running() const { return impl_->state == Impl::State::running; }

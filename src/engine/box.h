@@ -82,6 +82,11 @@ class Box {
   // a second.
   bool run_on_worker(unsigned w, const std::function<void(path::Pipeline&)>& f);
 
+  // Runs `f` while every lcore stands between two turns, so that what it reads is of one moment. Ports' rings go
+  // on filling meanwhile: tens of microseconds. false: an lcore did not answer within a second, `f` did not run.
+  bool at_rest(const std::function<void()>& f);
+  Instant now() const;           // the lcores' clock; with virtual_time, the last turn's
+
   unsigned workers() const;
   const std::vector<std::unique_ptr<port::Port>>& ports() const;
   const Account& worker_account(unsigned w) const;   // any thread

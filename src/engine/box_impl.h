@@ -40,6 +40,7 @@ struct Box::Impl {
 
   Lcore& stack_lcore() const { return *lcores[stack_index]; }
   size_t stack_index = 0;
+  Instant virtual_now{};                          // of the last turn, with virtual_time
   bool threads() const { return state == State::running && !options.virtual_time; }
 
   // create
