@@ -88,35 +88,39 @@ Status AfXdpPort::examine(const Netdev& d) {
                  std::to_string(kXdpMaxMtu) + " at most: ip link set dev " + o_.device + " mtu " +
                  std::to_string(kXdpMaxMtu)};
   if (o_.mtu && *o_.mtu > d.mtu)
-    return Error{"mtu: " + std::to_string(*o_.mtu) + " is above the " + std::to_string(d.mtu) + " of " + o_.device +
-                 ": ip link set dev " + o_.device + " mtu " + std::to_string(*o_.mtu)};
+    return Error{"mtu: " + std::to_string(*o_.mtu) + " is above the " + std::to_string(d.mtu) + " of " +
+                 o_.device + ": ip link set dev " + o_.device + " mtu " + std::to_string(*o_.mtu)};
   if (Status s = check_queues(d); !s) return s;
   if (o_.checksum == Options::Checksum::refuse && leaves_partial_checksums(d))
-    notes_.push_back({Event::Level::warning,
-                      "checksum: refuse, and " + o_.device + " is a " + (d.kind.empty() ? d.driver : d.kind) +
-                          ", whose peer leaves L4 checksums to a device that is not there: ethtool -K PEER tx off"});
+    notes_.push_back(
+        {Event::Level::warning,
+         "checksum: refuse, and " + o_.device + " is a " + (d.kind.empty() ? d.driver : d.kind) +
+             ", whose peer leaves L4 checksums to a device that is not there: ethtool -K PEER tx off"});
   return check_vlan_stripping(d);
 }
 
 Status AfXdpPort::check_queues(const Netdev& d) const {
   const std::string n = std::to_string(o_.queues);
-  const std::string have = std::to_string(d.rx_queues) + " receive and " + std::to_string(d.tx_queues) + " transmit queues";
+  const std::string have =
+      std::to_string(d.rx_queues) + " receive and " + std::to_string(d.tx_queues) + " transmit queues";
   const std::string channels = d.combined ? " combined " + n : " rx " + n + " tx " + n;
   if (d.rx_queues < o_.queues || d.tx_queues < o_.queues) {
     if (d.max_rx_queues >= o_.queues && d.max_tx_queues >= o_.queues)
-      return Error{"queues: " + n + ", but " + o_.device + " has " + have + ": ethtool -L " + o_.device + channels};
+      return Error{"queues: " + n + ", but " + o_.device + " has " + have + ": ethtool -L " + o_.device +
+                   channels};
     if (d.kind == "veth")
-      return Error{"queues: " + n + ", but " + o_.device + " has " + have + ": make both ends of the pair with them (ip link add " +
-                   o_.device + " numrxqueues " + n + " numtxqueues " + n + " type veth peer name PEER numrxqueues " + n +
-                   " numtxqueues " + n + ")"};
-    return Error{"queues: " + n + ", but " + o_.device + " has no more than " + std::to_string(std::min(d.max_rx_queues, d.max_tx_queues)) +
-                 ": lower queues"};
+      return Error{"queues: " + n + ", but " + o_.device + " has " + have +
+                   ": make both ends of the pair with them (ip link add " + o_.device + " numrxqueues " + n +
+                   " numtxqueues " + n + " type veth peer name PEER numrxqueues " + n + " numtxqueues " + n +
+                   ")"};
+    return Error{"queues: " + n + ", but " + o_.device + " has no more than " +
+                 std::to_string(std::min(d.max_rx_queues, d.max_tx_queues)) + ": lower queues"};
   }
   // Frames of a queue without a socket would go to the kernel, past the box.
   if (d.rx_queues > o_.queues)
-    return Error{o_.device + " spreads frames over " + std::to_string(d.rx_queues) + " receive queues, and queues: " + n +
-                 " would miss the others: write queues: " + std::to_string(d.rx_queues) + ", or ethtool -L " + o_.device +
-                 channels};
+    return Error{o_.device + " spreads frames over " + std::to_string(d.rx_queues) +
+                 " receive queues, and queues: " + n + " would miss the others: write queues: " +
+                 std::to_string(d.rx_queues) + ", or ethtool -L " + o_.device + channels};
   return {};
 }
 
@@ -124,10 +128,12 @@ Status AfXdpPort::check_vlan_stripping(const Netdev& d) {
   // On a veth the flag strips nothing: the tag is where the sender left it.
   if (d.kind == "veth" || !control_.offload(o_.device, Offload::rx_vlan).value_or(false)) return {};
   if (Status s = control_.set_offload(o_.device, Offload::rx_vlan, false); !s)
-    return Error{o_.device + " strips VLAN tags before XDP sees them, and that cannot be switched off (ethtool -K " +
+    return Error{o_.device +
+                 " strips VLAN tags before XDP sees them, and that cannot be switched off (ethtool -K " +
                  o_.device + " rxvlan off: " + s.error() + "): take another interface, or driver: dpdk"};
   vlan_stripping_was_on_ = true;
-  notes_.push_back({Event::Level::info, "switched VLAN stripping off (ethtool -K " + o_.device + " rxvlan off)"});
+  notes_.push_back(
+      {Event::Level::info, "switched VLAN stripping off (ethtool -K " + o_.device + " rxvlan off)"});
   return {};
 }
 
@@ -141,7 +147,9 @@ Status AfXdpPort::bind_as(const Netdev& d, XdpAttach attach, bool zero_copy) {
       const bool taken = lanes_[q].queue->socket().error() == EBUSY;
       for (Lane& l : lanes_) l.queue->close();
       program_->detach();
-      return taken ? Status(Error{"queue " + std::to_string(q) + " is taken by another AF_XDP socket (another sluice?)"}) : s;
+      return taken ? Status(Error{"queue " + std::to_string(q) +
+                                  " is taken by another AF_XDP socket (another sluice?)"})
+                   : s;
     }
   }
   return {};
@@ -168,6 +176,10 @@ Status AfXdpPort::bind(const Netdev& d) {
       info_.reason = o_.xdp_mode != Mode::automatic ? std::string("as configured")
                      : failures.empty()             ? std::string("the driver offers it")
                                                     : "no " + failures;
+      if (w.attach == XdpAttach::generic && leaves_partial_checksums(d))
+        notes_.push_back({Event::Level::warning, "in generic mode " + o_.device +
+                                                     " loses what its peer does not cut into "
+                                                     "frames: ethtool -K PEER tso off gso off"});
       describe(d);
       return {};
     }
@@ -271,7 +283,9 @@ unsigned AfXdpPort::tx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned 
   return link_up() ? lanes_[queue].queue->tx_burst(pkts, n) : 0;
 }
 
-void AfXdpPort::turn(unsigned queue, Instant) { lanes_[queue].queue->turn(); }
+void AfXdpPort::turn(unsigned queue, Instant) {
+  lanes_[queue].queue->turn();
+}
 
 bool AfXdpPort::arm(unsigned queue) {
   AfXdpQueue& q = *lanes_[queue].queue;

@@ -1,4 +1,5 @@
 // The control thread's side of a running AF_XDP port: statistics, and the upkeep of maintain().
+#include <algorithm>
 #include <utility>
 
 #include "port/af_xdp.h"
@@ -15,10 +16,13 @@ void operator+=(NetdevStats& a, const NetdevStats& b) {
 }
 
 // A driver that resets its counters must not make ours wrap.
-uint64_t since(uint64_t now, uint64_t then) { return now >= then ? now - then : now; }
+uint64_t since(uint64_t now, uint64_t then) {
+  return now >= then ? now - then : now;
+}
 NetdevStats since(const NetdevStats& a, const NetdevStats& b) {
-  return {since(a.rx_packets, b.rx_packets), since(a.tx_packets, b.tx_packets), since(a.rx_dropped, b.rx_dropped),
-          since(a.rx_missed, b.rx_missed),   since(a.rx_errors, b.rx_errors),   since(a.tx_dropped, b.tx_dropped),
+  return {since(a.rx_packets, b.rx_packets), since(a.tx_packets, b.tx_packets),
+          since(a.rx_dropped, b.rx_dropped), since(a.rx_missed, b.rx_missed),
+          since(a.rx_errors, b.rx_errors),   since(a.tx_dropped, b.tx_dropped),
           since(a.tx_errors, b.tx_errors)};
 }
 
@@ -51,7 +55,8 @@ Stats AfXdpPort::stats() const {
   Stats s;
   s.link_up = link_up();
   s.link_changes = link_changes_;
-  s.missed = k.dropped + k.ring_full + k.device.rx_missed;
+  // Most drivers count what a socket refused as the device's drops, too: the larger holds both.
+  s.missed = std::max(k.dropped + k.ring_full, k.device.rx_dropped) + k.device.rx_missed;
   s.errors = k.rx_invalid + k.device.rx_errors;
   s.no_mbuf = mirror_.no_mbuf();
   s.kernel_passed = x[SLUICE_XDP_KERNEL];
@@ -114,7 +119,8 @@ void AfXdpPort::lose(const std::function<void()>& quiesce, std::vector<Event>& e
   state_ = State::absent;
   last_failure_.clear();
   link_changes_++;
-  say(events, Event::Level::warning, o_.device + " is gone: what is to leave through it is dropped until it is back");
+  say(events, Event::Level::warning,
+      o_.device + " is gone: what is to leave through it is dropped until it is back");
 }
 
 void AfXdpPort::regain(std::vector<Event>& events) {
@@ -126,11 +132,13 @@ void AfXdpPort::regain(std::vector<Event>& events) {
   if (s) s = activate();
   if (s) {
     link_changes_++;
-    say(events, Event::Level::info, o_.device + " is back (" + info_.mode + ", " + to_string(info_.mac) + ")");
+    say(events, Event::Level::info,
+        o_.device + " is back (" + info_.mode + ", " + to_string(info_.mac) + ")");
     return;
   }
   deactivate();
-  if (s.error() != last_failure_) say(events, Event::Level::warning, o_.device + " is back, but: " + s.error());
+  if (s.error() != last_failure_)
+    say(events, Event::Level::warning, o_.device + " is back, but: " + s.error());
   last_failure_ = s.error();
 }
 
@@ -142,7 +150,9 @@ void AfXdpPort::follow_link(const Netdev& d, std::vector<Event>& events) {
     link_up_ = is;
     link_changes_++;
     say(events, is ? Event::Level::info : Event::Level::warning,
-        o_.device + (is ? ": link up" : d.up ? ": link down (no carrier)" : ": link down (ip link set " + o_.device + " up)"));
+        o_.device + (is     ? ": link up"
+                     : d.up ? ": link down (no carrier)"
+                            : ": link down (ip link set " + o_.device + " up)"));
   } else if (changes > 1) {
     link_changes_ += changes;
     say(events, Event::Level::warning, o_.device + ": the link flapped");
@@ -153,7 +163,8 @@ void AfXdpPort::follow_settings(const Netdev& d, std::vector<Event>& events) {
   if (d.mtu != mtu_seen_) {
     const bool fits = d.mtu <= kXdpMaxMtu;
     say(events, fits ? Event::Level::info : Event::Level::warning,
-        "the MTU of " + o_.device + " went from " + std::to_string(mtu_seen_) + " to " + std::to_string(d.mtu) +
+        "the MTU of " + o_.device + " went from " + std::to_string(mtu_seen_) + " to " +
+            std::to_string(d.mtu) +
             (fits ? "; the port keeps " + std::to_string(info_.mtu) + " until it is opened again"
                   : ", and frames above " + std::to_string(kXdpMaxFrame) + " bytes are lost"));
     mtu_seen_ = d.mtu;

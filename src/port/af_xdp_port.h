@@ -82,15 +82,15 @@ class AfXdpPort final : public Port {
   State state_ = State::bound;
   std::atomic<bool> link_up_{false};
   int ifindex_ = 0;
-  int membership_ = -1;      // a packet socket that keeps the device in all-multicast mode
+  int membership_ = -1;  // a packet socket that keeps the device in all-multicast mode
   bool vlan_stripping_was_on_ = false;
   bool busy_polling_said_ = false;
-  std::string last_failure_; // of coming back, so that it is said once
-  std::vector<Event> notes_; // from open(), said by the first maintain()
+  std::string last_failure_;  // of coming back, so that it is said once
+  std::vector<Event> notes_;  // from open(), said by the first maintain()
   uint32_t mtu_seen_ = 0, carrier_changes_seen_ = 0;
   uint64_t link_changes_ = 0;
-  KernelCounts retired_;     // of sockets and devices that are gone
-  NetdevStats base_;         // the device's counters when it was taken
+  KernelCounts retired_;             // of sockets and devices that are gone
+  NetdevStats base_;                 // the device's counters when it was taken
   mutable NetdevStats device_seen_;  // and when they were last read: a device that is gone does not say
 };
 

@@ -22,7 +22,9 @@ AfXdpQueue::AfXdpQueue(PacketPool& pool, uint16_t port_index)
       posted_chunks_(pool.memory_size() / PacketPool::kChunk),
       sending_chunks_(pool.memory_size() / PacketPool::kChunk) {}
 
-AfXdpQueue::~AfXdpQueue() { close(); }
+AfXdpQueue::~AfXdpQueue() {
+  close();
+}
 
 Status AfXdpQueue::open(const XdpSocket::Options& o) {
   ring_size_ = o.ring_size;
@@ -119,7 +121,8 @@ inline AfXdpQueue::Adopted AfXdpQueue::adopt(rte_mbuf* m, Sendable& out) {
   if (!plain || m->data_len == 0) [[unlikely]]
     return adopt_slow(m, out);
   const uint64_t address = offset_of(rte_pktmbuf_mtod(m, void*));
-  // A byte counts the references that this ring holds on a chunk; who sends one mbuf 255 times at once gets copies.
+  // A byte counts the references that this ring holds on a chunk; who sends one mbuf 255 times at once gets
+  // copies.
   if (sending_chunks_[chunk_of(address)] == UINT8_MAX) [[unlikely]]
     return adopt_slow(m, out);
   out = {m, address, m->data_len};

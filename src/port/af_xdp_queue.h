@@ -48,8 +48,8 @@ class alignas(64) AfXdpQueue {
   void prime() { refill(); }                 // gives the kernel frames to receive into
   void set_up(bool up) { up_.store(up, std::memory_order_release); }
   bool is_up() const { return up_.load(std::memory_order_acquire); }
-  void drain();                              // waits a moment for what was accepted to be sent
-  void close();                              // every mbuf back in the pool
+  void drain();  // waits a moment for what was accepted to be sent
+  void close();  // every mbuf back in the pool
   void set_busy_polling(bool on) { busy_polling_.store(on, std::memory_order_relaxed); }
 
   const XdpSocket& socket() const { return socket_; }

@@ -27,11 +27,13 @@ std::string read_line(const std::string& path) {
 
 // Where the kernel cannot be asked (before 6.3): drivers of mainline with native XDP, and those with AF_XDP
 // zero-copy. A list goes out of date; it is named as the source wherever it is used.
-constexpr const char* kNative[] = {"bnxt_en", "ena", "enetc", "fsl_dpaa2_eth", "gve", "hv_netvsc", "i40e", "iavf",
-                                   "ice", "igb", "igc", "ixgbe", "ixgbevf", "mlx4_en", "mlx5_core", "mvneta", "mvpp2",
-                                   "nfp", "octeontx2", "qede", "sfc", "stmmac", "thunderx", "tsnep", "tun", "veth",
-                                   "virtio_net", "vmxnet3"};
-constexpr const char* kZeroCopy[] = {"gve", "i40e", "ice", "igb", "igc", "ixgbe", "mlx5_core", "nfp", "stmmac", "tsnep"};
+constexpr const char* kNative[] = {
+    "bnxt_en",   "ena",      "enetc", "fsl_dpaa2_eth", "gve",       "hv_netvsc",  "i40e",
+    "iavf",      "ice",      "igb",   "igc",           "ixgbe",     "ixgbevf",    "mlx4_en",
+    "mlx5_core", "mvneta",   "mvpp2", "nfp",           "octeontx2", "qede",       "sfc",
+    "stmmac",    "thunderx", "tsnep", "tun",           "veth",      "virtio_net", "vmxnet3"};
+constexpr const char* kZeroCopy[] = {"gve",   "i40e",      "ice", "igb",    "igc",
+                                     "ixgbe", "mlx5_core", "nfp", "stmmac", "tsnep"};
 
 template <size_t N>
 bool listed(const char* const (&list)[N], const std::string& driver) {
@@ -40,8 +42,10 @@ bool listed(const char* const (&list)[N], const std::string& driver) {
 
 void examine_xdp(InterfaceReport& r, NetdevControl& control) {
   if (const auto f = control.xdp_features(r.device.ifindex)) {
-    r.native_xdp = f->native && f->redirect ? "yes (the driver says so)" : "no (the driver says so): generic mode";
-    r.zero_copy = f->zero_copy ? "yes (the driver says so; tried when the port is opened)" : "no (the driver says so)";
+    r.native_xdp =
+        f->native && f->redirect ? "yes (the driver says so)" : "no (the driver says so): generic mode";
+    r.zero_copy =
+        f->zero_copy ? "yes (the driver says so; tried when the port is opened)" : "no (the driver says so)";
     return;
   }
   const std::string& driver = r.device.driver;
@@ -49,44 +53,60 @@ void examine_xdp(InterfaceReport& r, NetdevControl& control) {
     r.native_xdp = r.zero_copy = "unknown (neither kernel nor driver say)";
     return;
   }
-  r.native_xdp = listed(kNative, driver) ? "yes (by a table of drivers)" : "unlikely (not in the table of drivers)";
-  r.zero_copy = listed(kZeroCopy, driver) ? "yes (by a table of drivers)" : "unlikely (not in the table of drivers)";
+  r.native_xdp =
+      listed(kNative, driver) ? "yes (by a table of drivers)" : "unlikely (not in the table of drivers)";
+  r.zero_copy =
+      listed(kZeroCopy, driver) ? "yes (by a table of drivers)" : "unlikely (not in the table of drivers)";
 }
 
 void examine_offloads(InterfaceReport& r, NetdevControl& control) {
-  constexpr std::pair<Offload, const char*> kShown[] = {
-      {Offload::rx_checksum, "rx-checksum"}, {Offload::tx_checksum, "tx-checksum"}, {Offload::tso, "tso"},
-      {Offload::gso, "gso"},                 {Offload::gro, "gro"},                 {Offload::lro, "lro"},
-      {Offload::rx_vlan, "rx-vlan"},         {Offload::tx_vlan, "tx-vlan"}};
+  constexpr std::pair<Offload, const char*> kShown[] = {{Offload::rx_checksum, "rx-checksum"},
+                                                        {Offload::tx_checksum, "tx-checksum"},
+                                                        {Offload::tso, "tso"},
+                                                        {Offload::gso, "gso"},
+                                                        {Offload::gro, "gro"},
+                                                        {Offload::lro, "lro"},
+                                                        {Offload::rx_vlan, "rx-vlan"},
+                                                        {Offload::tx_vlan, "tx-vlan"}};
   for (const auto& [offload, name] : kShown) {
     const auto on = control.offload(r.device.name, offload);
     if (on) r.offloads.push_back(std::string(name) + (*on ? " on" : " off"));
   }
-  r.vlan_stripping = r.device.kind != "veth" && control.offload(r.device.name, Offload::rx_vlan).value_or(false);
+  r.vlan_stripping =
+      r.device.kind != "veth" && control.offload(r.device.name, Offload::rx_vlan).value_or(false);
 }
 
 void advise(InterfaceReport& r, NetdevControl& control) {
   const Netdev& d = r.device;
   const auto say = [&](std::string text) { r.advice.push_back(std::move(text)); };
   if (r.default_route)
-    say("It carries the machine's default route: sluice refuses it unless the port says 'take-default-route: yes'.");
-  if (!d.up) say("It is down; sluice brings it up.");
-  else if (!d.carrier) say("It has no carrier: look at the cable, or at the other end.");
+    say("It carries the machine's default route: sluice refuses it unless the port says 'take-default-route: "
+        "yes'.");
+  if (!d.up)
+    say("It is down; sluice brings it up.");
+  else if (!d.carrier)
+    say("It has no carrier: look at the cable, or at the other end.");
   if (d.mtu > kXdpMaxMtu)
-    say("Its MTU is above what an AF_XDP frame holds: ip link set dev " + d.name + " mtu " + std::to_string(kXdpMaxMtu) + ".");
+    say("Its MTU is above what an AF_XDP frame holds: ip link set dev " + d.name + " mtu " +
+        std::to_string(kXdpMaxMtu) + ".");
   if (d.rx_queues > 1)
-    say("It spreads frames over " + std::to_string(d.rx_queues) + " receive queues: write 'queues: " +
-        std::to_string(d.rx_queues) + "', or ethtool -L " + d.name + (d.combined ? " combined 1" : " rx 1") + ".");
+    say("It spreads frames over " + std::to_string(d.rx_queues) +
+        " receive queues: write 'queues: " + std::to_string(d.rx_queues) + "', or ethtool -L " + d.name +
+        (d.combined ? " combined 1" : " rx 1") + ".");
   if (r.vlan_stripping)
-    say("It strips VLAN tags before XDP sees them: sluice switches that off (ethtool -K " + d.name + " rxvlan off).");
+    say("It strips VLAN tags before XDP sees them: sluice switches that off (ethtool -K " + d.name +
+        " rxvlan off).");
   if (control.offload(d.name, Offload::lro).value_or(false))
     say("Large receive offload keeps native XDP from being attached: ethtool -K " + d.name + " lro off.");
   if (d.kind == "veth")
-    say("Its peer leaves L4 checksums unfinished; sluice repairs them, or: ethtool -K PEER tx off. A peer with VLAN "
+    say("Its peer leaves L4 checksums unfinished; sluice repairs them, or: ethtool -K PEER tx off. A peer "
+        "with VLAN "
         "interfaces on it also needs: ethtool -K PEER txvlan off.");
   if (d.xdp_attached)
-    say("An XDP program (id " + std::to_string(d.xdp_program) + ") is attached to it: unless that is a running sluice, "
-        "ip link set dev " + d.name + " xdp off.");
+    say("An XDP program (id " + std::to_string(d.xdp_program) +
+        ") is attached to it: unless that is a running sluice, "
+        "ip link set dev " +
+        d.name + " xdp off.");
 }
 
 std::vector<MachineReport::HugePages> huge_pages() {
@@ -108,13 +128,17 @@ void advise(MachineReport& m) {
   uint64_t free = 0;
   for (const auto& h : m.huge_pages) free += h.free * h.kib;
   if (!m.af_xdp) say("This kernel has no AF_XDP (CONFIG_XDP_SOCKETS): only DPDK and pcap ports work.");
-  if (!m.privileged) say("Not root: AF_XDP needs root, or CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK.");
+  if (!m.privileged)
+    say("Not root: AF_XDP needs root, or CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK.");
   if (m.memlock && !m.privileged)
-    say("At most " + std::to_string(*m.memlock >> 20) + " MiB of memory can be locked: raise LimitMEMLOCK, or give CAP_IPC_LOCK.");
+    say("At most " + std::to_string(*m.memlock >> 20) +
+        " MiB of memory can be locked: raise LimitMEMLOCK, or give CAP_IPC_LOCK.");
   if (free == 0)
-    say("No hugepages are free; sluice works without, a little slower: echo 512 > /proc/sys/vm/nr_hugepages.");
+    say("No hugepages are free; sluice works without, a little slower: echo 512 > "
+        "/proc/sys/vm/nr_hugepages.");
   if (m.cpus > 1 && m.isolated.empty())
-    say("No CPU is isolated: for even latency boot with isolcpus=managed_irq,domain,N nohz_full=N and give N to a worker.");
+    say("No CPU is isolated: for even latency boot with isolcpus=managed_irq,domain,N nohz_full=N and give N "
+        "to a worker.");
   if (m.cpus == 1) say("One CPU: workers and the control side share it; idle: adaptive is the right policy.");
 }
 
@@ -189,11 +213,13 @@ void print(std::ostream& out, const InterfaceReport& r) {
     return print_advice(out, r.advice);
   }
   out << " (" << (d.driver.empty() ? d.kind.empty() ? "driver unknown" : d.kind : d.driver) << ")\n";
-  row(out, "link", std::string(d.up ? "up" : "down") + (d.up && !d.carrier ? ", no carrier" : "") + ", " + to_string(d.mac) +
-                       (d.numa_node >= 0 ? ", NUMA node " + std::to_string(d.numa_node) : ""));
+  row(out, "link",
+      std::string(d.up ? "up" : "down") + (d.up && !d.carrier ? ", no carrier" : "") + ", " +
+          to_string(d.mac) + (d.numa_node >= 0 ? ", NUMA node " + std::to_string(d.numa_node) : ""));
   row(out, "mtu", std::to_string(d.mtu) + " (AF_XDP carries at most " + std::to_string(kXdpMaxMtu) + ")");
-  row(out, "queues", std::to_string(d.rx_queues) + " receive, " + std::to_string(d.tx_queues) + " transmit (at most " +
-                         std::to_string(d.max_rx_queues) + ", " + std::to_string(d.max_tx_queues) + ")");
+  row(out, "queues",
+      std::to_string(d.rx_queues) + " receive, " + std::to_string(d.tx_queues) + " transmit (at most " +
+          std::to_string(d.max_rx_queues) + ", " + std::to_string(d.max_tx_queues) + ")");
   row(out, "native XDP", r.native_xdp);
   row(out, "zero-copy", r.zero_copy);
   std::string offloads;
@@ -209,13 +235,20 @@ void print(std::ostream& out, const InterfaceReport& r) {
 void print(std::ostream& out, const MachineReport& m, const std::vector<InterfaceReport>& interfaces) {
   out << "machine\n";
   row(out, "kernel", m.kernel + ", AF_XDP " + (m.af_xdp ? "yes" : "no") + ", BTF " + (m.btf ? "yes" : "no"));
-  row(out, "CPUs", std::to_string(m.cpus) + ", isolated " + (m.isolated.empty() ? "none" : m.isolated) + ", nohz_full " +
-                       (m.nohz_full.empty() ? "none" : m.nohz_full));
-  row(out, "memory", std::to_string(m.memory_kib >> 10) + " MiB, available " + std::to_string(m.available_kib >> 10) + " MiB");
+  row(out, "CPUs",
+      std::to_string(m.cpus) + ", isolated " + (m.isolated.empty() ? "none" : m.isolated) + ", nohz_full " +
+          (m.nohz_full.empty() ? "none" : m.nohz_full));
+  row(out, "memory",
+      std::to_string(m.memory_kib >> 10) + " MiB, available " + std::to_string(m.available_kib >> 10) +
+          " MiB");
   for (const auto& h : m.huge_pages)
-    row(out, "hugepages", std::to_string(h.kib >> 10) + " MiB: " + std::to_string(h.free) + " free of " + std::to_string(h.total));
-  row(out, "locked memory", m.memlock ? std::to_string(*m.memlock >> 20) + " MiB" + (m.privileged ? " (root is not bound by it)" : "")
-                                      : "no limit");
+    row(out, "hugepages",
+        std::to_string(h.kib >> 10) + " MiB: " + std::to_string(h.free) + " free of " +
+            std::to_string(h.total));
+  row(out, "locked memory",
+      m.memlock
+          ? std::to_string(*m.memlock >> 20) + " MiB" + (m.privileged ? " (root is not bound by it)" : "")
+          : "no limit");
   print_advice(out, m.advice);
   for (const InterfaceReport& r : interfaces) print(out, r);
 }

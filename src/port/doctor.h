@@ -18,21 +18,21 @@ struct InterfaceReport {
   std::string native_xdp, zero_copy;  // "yes", "no", "unknown", and how that is known
   std::vector<std::string> offloads;  // "gro on"
   bool vlan_stripping = false;
-  std::vector<std::string> advice;    // sentences
+  std::vector<std::string> advice;  // sentences
 };
 
 struct MachineReport {
   std::string kernel;
   bool btf = false, af_xdp = false, privileged = false;
   unsigned cpus = 0;
-  std::string isolated, nohz_full;    // CPU lists as the kernel prints them; empty: none
+  std::string isolated, nohz_full;  // CPU lists as the kernel prints them; empty: none
   struct HugePages {
     unsigned kib = 0;
     uint64_t total = 0, free = 0;
   };
   std::vector<HugePages> huge_pages;
   uint64_t memory_kib = 0, available_kib = 0;
-  std::optional<uint64_t> memlock;    // bytes; none: no limit
+  std::optional<uint64_t> memlock;  // bytes; none: no limit
   std::vector<std::string> advice;
 };
 

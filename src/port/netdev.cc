@@ -23,9 +23,13 @@ namespace sluice::port {
 
 namespace {
 
-std::string text(const char* data, size_t size) { return {data, strnlen(data, size)}; }
+std::string text(const char* data, size_t size) {
+  return {data, strnlen(data, size)};
+}
 
-std::string system_error(const std::string& what) { return what + ": " + std::strerror(errno); }
+std::string system_error(const std::string& what) {
+  return what + ": " + std::strerror(errno);
+}
 
 Netdev parse_link(const char* p, size_t size) {
   Netdev d;
@@ -36,11 +40,21 @@ Netdev parse_link(const char* p, size_t size) {
   const size_t fixed = NLMSG_ALIGN(sizeof info);
   attributes(p + fixed, size - fixed, [&](uint16_t type, const char* data, size_t n) {
     switch (type) {
-      case IFLA_IFNAME: d.name = text(data, n); break;
-      case IFLA_ADDRESS: if (n == 6) std::memcpy(d.mac.b.data(), data, 6); break;
-      case IFLA_MTU: d.mtu = value<uint32_t>(data, n); break;
-      case IFLA_CARRIER: d.carrier = d.carrier && value<uint8_t>(data, n); break;
-      case IFLA_CARRIER_CHANGES: d.carrier_changes = value<uint32_t>(data, n); break;
+      case IFLA_IFNAME:
+        d.name = text(data, n);
+        break;
+      case IFLA_ADDRESS:
+        if (n == 6) std::memcpy(d.mac.b.data(), data, 6);
+        break;
+      case IFLA_MTU:
+        d.mtu = value<uint32_t>(data, n);
+        break;
+      case IFLA_CARRIER:
+        d.carrier = d.carrier && value<uint8_t>(data, n);
+        break;
+      case IFLA_CARRIER_CHANGES:
+        d.carrier_changes = value<uint32_t>(data, n);
+        break;
       case IFLA_LINKINFO:
         attributes(data, n, [&](uint16_t t, const char* v, size_t l) {
           if (t == IFLA_INFO_KIND) d.kind = text(v, l);
@@ -58,7 +72,8 @@ Netdev parse_link(const char* p, size_t size) {
                    s.rx_errors,  s.tx_dropped, s.tx_errors};
         break;
       }
-      default: break;
+      default:
+        break;
     }
   });
   return d;
@@ -80,20 +95,15 @@ struct OffloadCommand {
   uint32_t get, set;
   uint32_t flag;  // of ETHTOOL_GFLAGS; 0: a command of its own
 };
-OffloadCommand command_of(Offload o) {
-  switch (o) {
-    case Offload::rx_checksum: return {ETHTOOL_GRXCSUM, ETHTOOL_SRXCSUM, 0};
-    case Offload::tx_checksum: return {ETHTOOL_GTXCSUM, ETHTOOL_STXCSUM, 0};
-    case Offload::gso: return {ETHTOOL_GGSO, ETHTOOL_SGSO, 0};
-    case Offload::gro: return {ETHTOOL_GGRO, ETHTOOL_SGRO, 0};
-    case Offload::tso: return {ETHTOOL_GTSO, ETHTOOL_STSO, 0};
-    case Offload::lro: return {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_LRO};
-    case Offload::rx_vlan: return {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_RXVLAN};
-    case Offload::tx_vlan: return {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_TXVLAN};
-    case Offload::ntuple: return {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_NTUPLE};
-  }
-  return {};
-}
+constexpr OffloadCommand kOffloadCommands[] = {  // in the order of Offload
+    {ETHTOOL_GRXCSUM, ETHTOOL_SRXCSUM, 0},
+    {ETHTOOL_GTXCSUM, ETHTOOL_STXCSUM, 0},
+    {ETHTOOL_GGSO, ETHTOOL_SGSO, 0},
+    {ETHTOOL_GGRO, ETHTOOL_SGRO, 0},
+    {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_LRO},
+    {ETHTOOL_GTSO, ETHTOOL_STSO, 0},
+    {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_RXVLAN},
+    {ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_TXVLAN}};
 
 void read_channels(int fd, Netdev& d) {
   ethtool_channels c{};
@@ -112,7 +122,8 @@ Result<NetdevControl> NetdevControl::open() {
   NetdevControl c;
   c.netlink_ = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   c.ioctl_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (c.netlink_ < 0 || c.ioctl_ < 0) return Error{system_error("cannot ask the kernel about network devices")};
+  if (c.netlink_ < 0 || c.ioctl_ < 0)
+    return Error{system_error("cannot ask the kernel about network devices")};
   const int on = 1;
   setsockopt(c.netlink_, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
   return c;
@@ -167,14 +178,14 @@ std::vector<std::string> NetdevControl::names() {
 }
 
 std::optional<bool> NetdevControl::offload(const std::string& name, Offload o) {
-  const OffloadCommand c = command_of(o);
+  const OffloadCommand& c = kOffloadCommands[static_cast<size_t>(o)];
   ethtool_value v{c.get, 0};
   if (!ethtool(ioctl_, name, &v)) return std::nullopt;
   return c.flag ? (v.data & c.flag) != 0 : v.data != 0;
 }
 
 Status NetdevControl::set_offload(const std::string& name, Offload o, bool on) {
-  const OffloadCommand c = command_of(o);
+  const OffloadCommand& c = kOffloadCommands[static_cast<size_t>(o)];
   ethtool_value v{c.get, 0};
   if (c.flag) {
     if (!ethtool(ioctl_, name, &v)) return Error{system_error("ethtool cannot read the flags of " + name)};
@@ -281,7 +292,8 @@ std::vector<IpAddr> NetdevControl::addresses() {
     const size_t fixed = NLMSG_ALIGN(sizeof m);
     attributes(body + fixed, size - fixed, [&](uint16_t t, const char* v, size_t n) {
       // IFA_LOCAL is the own end of a point-to-point address; IPv6 has it in IFA_ADDRESS unless peered.
-      const bool wanted = t == IFA_LOCAL || t == IFA_BROADCAST || (t == IFA_ADDRESS && m.ifa_family == AF_INET6);
+      const bool wanted =
+          t == IFA_LOCAL || t == IFA_BROADCAST || (t == IFA_ADDRESS && m.ifa_family == AF_INET6);
       if (!wanted) return;
       if (m.ifa_family == AF_INET && n == 4) {
         const auto a = value<Ip4>(v, n);
@@ -298,8 +310,10 @@ std::vector<IpAddr> NetdevControl::addresses() {
 }
 
 std::string default_route_refusal(const std::string& name) {
-  return name + " carries the machine's default route, so taking it would cut the machine off: name another "
-         "interface, or write 'take-default-route: yes' at the port (and 'kernel:' for what must still reach the "
+  return name +
+         " carries the machine's default route, so taking it would cut the machine off: name another "
+         "interface, or write 'take-default-route: yes' at the port (and 'kernel:' for what must still reach "
+         "the "
          "machine)";
 }
 

@@ -21,16 +21,16 @@ struct NetdevStats {  // since the device was made (IFLA_STATS64)
 struct Netdev {
   int ifindex = 0;
   std::string name;
-  std::string kind;          // rtnetlink's: "veth", "tun", "bridge"; empty for hardware
-  std::string driver;        // ethtool's: "ixgbe", "veth"; empty where the device does not say
+  std::string kind;    // rtnetlink's: "veth", "tun", "bridge"; empty for hardware
+  std::string driver;  // ethtool's: "ixgbe", "veth"; empty where the device does not say
   Mac mac;
   uint32_t mtu = 0;
-  bool up = false;           // by its administrator
+  bool up = false;  // by its administrator
   bool carrier = false;
   uint32_t carrier_changes = 0;
   unsigned rx_queues = 1, tx_queues = 1;  // in use now; combined channels count for both
   unsigned max_rx_queues = 1, max_tx_queues = 1;
-  bool combined = false;     // channels come in pairs: ethtool -L IF combined N
+  bool combined = false;  // channels come in pairs: ethtool -L IF combined N
   int numa_node = -1;
   uint8_t xdp_attached = 0;  // XDP_ATTACHED_…: 0 none, 1 native, 2 generic, 3 hardware, 4 several
   uint32_t xdp_program = 0;  // its id
@@ -44,9 +44,8 @@ struct XdpFeatures {
   bool native = false, redirect = false, zero_copy = false, multi_buffer = false;
 };
 
-enum class Offload : uint32_t {  // ethtool -k
-  rx_checksum, tx_checksum, gso, gro, lro, tso, rx_vlan, tx_vlan, ntuple
-};
+// ethtool -k
+enum class Offload : uint8_t { rx_checksum, tx_checksum, gso, gro, lro, tso, rx_vlan, tx_vlan };
 
 // A set of sockets to ask with. They stay in the namespace they were opened in.
 class NetdevControl {
@@ -57,7 +56,8 @@ class NetdevControl {
   ~NetdevControl();
 
   std::optional<Netdev> find(const std::string& name);  // everything; none: there is no such device
-  std::optional<Netdev> link(const std::string& name);  // without driver, queues and NUMA node: one round trip
+  std::optional<Netdev> link(
+      const std::string& name);  // without driver, queues and NUMA node: one round trip
   std::vector<std::string> names();
 
   // nullopt: the device does not say.

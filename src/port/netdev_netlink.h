@@ -1,4 +1,5 @@
-// The little of netlink that port/ needs: building a request, sending it, walking the attributes of the answers.
+// The little of netlink that port/ needs: building a request, sending it, walking the attributes of the
+// answers.
 #pragma once
 
 #include <linux/netlink.h>

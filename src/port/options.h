@@ -12,7 +12,10 @@ namespace sluice::port {
 
 enum class Driver : uint8_t { automatic, af_xdp, dpdk, pcap, generator, null };
 
-struct KernelMatch {          // traffic that stays with the kernel (AF_XDP); unset fields match all
+// Traffic that stays with the kernel (AF_XDP). Unset protocol and port match all. An unset prefix means what is
+// addressed to the kernel itself: to an address of its own, now or later, or to a group or broadcast; so that
+// {tcp, 22} is SSH to this machine, and not SSH through it. ARP and ND reach both while there are entries.
+struct KernelMatch {
   std::optional<Prefix> prefix;  // destination or source, whichever the kernel's side is: either matches
   uint8_t proto = 0;          // 0: any
   uint16_t port = 0;          // either port, host order; 0: any

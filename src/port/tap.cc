@@ -57,13 +57,17 @@ class TapPort final : public Port {
 
 Status TapPort::open(const std::string& name, const Mac& mac, uint16_t mtu) {
   if (name.empty() || name.size() >= IFNAMSIZ)
-    return Error{"a TAP interface cannot be called '" + name + "': a port with an exception path needs a name of at most " +
-                 std::to_string(IFNAMSIZ - 1) + " characters"};
+    return Error{"a TAP interface cannot be called '" + name +
+                 "': a port with an exception path needs a name of at most " + std::to_string(IFNAMSIZ - 1) +
+                 " characters"};
   if (control_.link(name))
-    return Error{"there is an interface called " + name + " already: a port with an exception path must not be called like "
+    return Error{"there is an interface called " + name +
+                 " already: a port with an exception path must not be called like "
                  "its device"};
   fd_ = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  if (fd_ < 0) return Error{std::string("cannot open /dev/net/tun: ") + std::strerror(errno) + " (modprobe tun; CAP_NET_ADMIN)"};
+  if (fd_ < 0)
+    return Error{std::string("cannot open /dev/net/tun: ") + std::strerror(errno) +
+                 " (modprobe tun; CAP_NET_ADMIN)"};
   ifreq r{};
   name.copy(r.ifr_name, IFNAMSIZ - 1);
   r.ifr_flags = IFF_TAP | IFF_NO_PI;
@@ -133,7 +137,8 @@ Stats TapPort::stats() const {
 
 }  // namespace
 
-Result<std::unique_ptr<Port>> open_tap(const std::string& name, const Mac& mac, uint16_t mtu, PacketPool& pool) {
+Result<std::unique_ptr<Port>> open_tap(const std::string& name, const Mac& mac, uint16_t mtu,
+                                       PacketPool& pool) {
   auto control = NetdevControl::open();
   if (!control) return Error{control.error()};
   auto port = std::make_unique<TapPort>(pool, std::move(*control));

@@ -14,6 +14,7 @@
 namespace sluice::port {
 
 // Makes the interface `name` with this MAC and MTU; start() brings it up.
-Result<std::unique_ptr<Port>> open_tap(const std::string& name, const Mac& mac, uint16_t mtu, PacketPool& pool);
+Result<std::unique_ptr<Port>> open_tap(const std::string& name, const Mac& mac, uint16_t mtu,
+                                       PacketPool& pool);
 
 }  // namespace sluice::port

@@ -42,7 +42,9 @@ bool set(int fd, int option, const T& value) {
   return setsockopt(fd, SOL_PACKET, option, &value, sizeof value) == 0;
 }
 
-tpacket2_hdr* header_of(std::byte* frame) { return reinterpret_cast<tpacket2_hdr*>(frame); }
+tpacket2_hdr* header_of(std::byte* frame) {
+  return reinterpret_cast<tpacket2_hdr*>(frame);
+}
 
 uint32_t status_of(std::byte* frame) {
   return std::atomic_ref(header_of(frame)->tp_status).load(std::memory_order_acquire);
@@ -64,12 +66,14 @@ Status XdpMirror::open(int ifindex, PacketPool& pool, uint16_t port_index) {
   const bool ok = fd_ >= 0 && setsockopt(fd_, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 &&
                   set(fd_, PACKET_IGNORE_OUTGOING, 1) && set(fd_, PACKET_VERSION, int{TPACKET_V2}) &&
                   set(fd_, PACKET_RX_RING, request);
-  void* ring = ok ? mmap(nullptr, kRingSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd_, 0) : MAP_FAILED;
+  void* ring =
+      ok ? mmap(nullptr, kRingSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd_, 0) : MAP_FAILED;
   if (ring != MAP_FAILED) ring_ = static_cast<std::byte*>(ring);
   if (!ring_ || bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     const int e = errno;
     close();
-    return Error{std::string("cannot listen to ARP and neighbour discovery beside the kernel: ") + std::strerror(e)};
+    return Error{std::string("cannot listen to ARP and neighbour discovery beside the kernel: ") +
+                 std::strerror(e)};
   }
   return {};
 }
@@ -79,9 +83,13 @@ void XdpMirror::close() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
-std::byte* XdpMirror::frame(unsigned i) const { return ring_ + size_t{i} * kFrameSize; }
+std::byte* XdpMirror::frame(unsigned i) const {
+  return ring_ + size_t{i} * kFrameSize;
+}
 
-bool XdpMirror::ready() const { return ring_ && (status_of(frame(next_)) & TP_STATUS_USER); }
+bool XdpMirror::ready() const {
+  return ring_ && (status_of(frame(next_)) & TP_STATUS_USER);
+}
 
 unsigned XdpMirror::poll(rte_mbuf** pkts, unsigned n) {
   unsigned got = 0;
@@ -97,7 +105,8 @@ unsigned XdpMirror::poll(rte_mbuf** pkts, unsigned n) {
       const std::byte* from = frame(next_) + h->tp_mac;
       std::memcpy(to, from, kAddresses);
       if (tag) {
-        const auto tpid = be16::from(h->tp_status & TP_STATUS_VLAN_TPID_VALID ? h->tp_vlan_tpid : wire::kEthVlan);
+        const auto tpid =
+            be16::from(h->tp_status & TP_STATUS_VLAN_TPID_VALID ? h->tp_vlan_tpid : wire::kEthVlan);
         const auto tci = be16::from(h->tp_vlan_tci);
         std::memcpy(to + kAddresses, &tpid, sizeof tpid);
         std::memcpy(to + kAddresses + sizeof tpid, &tci, sizeof tci);

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -21,7 +22,8 @@ namespace sluice::port {
 
 namespace {
 
-// libbpf would print pages to standard error. The last thing that it complained of is kept for our own errors.
+// libbpf would print pages to standard error. The last thing that it complained of is kept for our own
+// errors.
 thread_local std::string complaint;
 
 [[gnu::format(printf, 2, 0)]] int keep_complaint(libbpf_print_level level, const char* format, va_list args) {
@@ -47,7 +49,8 @@ sluice_kernel_rule compile(const KernelMatch& m) {
     const Prefix p = m.prefix->masked();
     r.family = p.addr.family;
     std::memcpy(r.addr, p.addr.b.data(), sizeof r.addr);
-    for (unsigned bit = 0; bit < p.len; bit++) r.mask[bit / 8] = static_cast<uint8_t>(r.mask[bit / 8] | 0x80u >> bit % 8);
+    for (unsigned bit = 0; bit < p.len; bit++)
+      r.mask[bit / 8] = static_cast<uint8_t>(r.mask[bit / 8] | 0x80u >> bit % 8);
   }
   return r;
 }
@@ -66,7 +69,8 @@ Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const std::vector<KernelMat
     return Error{"kernel: has " + std::to_string(kernel.size()) + " entries, the XDP program takes at most " +
                  std::to_string(SLUICE_MAX_KERNEL_RULES) + ": join prefixes"};
   libbpf_set_print(keep_complaint);
-  // Kernels before 5.11 charge maps to RLIMIT_MEMLOCK. Where it cannot be raised, loading says what is missing.
+  // Kernels before 5.11 charge maps to RLIMIT_MEMLOCK. Where it cannot be raised, loading says what is
+  // missing.
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   setrlimit(RLIMIT_MEMLOCK, &unlimited);
 
@@ -80,8 +84,10 @@ Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const std::vector<KernelMat
   self->rules_ = kernel.size();
   if (const int e = early_drop__load(self->skeleton_); e != 0) {
     if (e == -EPERM)
-      return Error{"the kernel does not let this user load an XDP program: run as root, or with CAP_BPF, CAP_NET_ADMIN "
-                   "and CAP_NET_RAW"};
+      return Error{
+          "the kernel does not let this user load an XDP program: run as root, or with CAP_BPF, "
+          "CAP_NET_ADMIN "
+          "and CAP_NET_RAW"};
     return Error{"the kernel refused the XDP program: " + reason(e)};
   }
   return self;
@@ -92,7 +98,9 @@ XdpProgram::~XdpProgram() {
   early_drop__destroy(skeleton_);
 }
 
-int XdpProgram::program_fd() const { return bpf_program__fd(skeleton_->progs.early_drop); }
+int XdpProgram::program_fd() const {
+  return bpf_program__fd(skeleton_->progs.early_drop);
+}
 
 Status XdpProgram::attach(int ifindex, XdpAttach mode) {
   detach();
@@ -103,8 +111,11 @@ Status XdpProgram::attach(int ifindex, XdpAttach mode) {
   if (fd < 0) {
     const int e = errno;
     if (e == EBUSY || e == EEXIST)
-      return Error{"another XDP program is attached to it (bpftool net; ip link set dev IF xdp off; or another sluice)"};
-    if (e == EPERM) return Error{"this user may not attach XDP programs: run as root, or with CAP_NET_ADMIN and CAP_BPF"};
+      return Error{
+          "another XDP program is attached to it (bpftool net; ip link set dev IF xdp off; or another "
+          "sluice)"};
+    if (e == EPERM)
+      return Error{"this user may not attach XDP programs: run as root, or with CAP_NET_ADMIN and CAP_BPF"};
     if (e == EINVAL && mode == XdpAttach::native)
       return Error{"the kernel or the driver refuses (its MTU, or a setting such as LRO)"};
     return Error{reason(e)};

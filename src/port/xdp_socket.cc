@@ -20,12 +20,15 @@ constexpr int SO_PREFER_BUSY_POLL = 69;
 #ifndef SO_BUSY_POLL_BUDGET
 constexpr int SO_BUSY_POLL_BUDGET = 70;
 #endif
-constexpr int kMaxTxBudget = 9;  // XDP_MAX_TX_SKB_BUDGET, Linux 6.17: frames a sendto takes in copy mode, instead of 32
+constexpr int kMaxTxBudget =
+    9;  // XDP_MAX_TX_SKB_BUDGET, Linux 6.17: frames a sendto takes in copy mode, instead of 32
 
 bool set(int fd, int level, int option, const void* value, size_t size) {
   return setsockopt(fd, level, option, value, static_cast<socklen_t>(size)) == 0;
 }
-bool set(int fd, int level, int option, int value) { return set(fd, level, option, &value, sizeof value); }
+bool set(int fd, int level, int option, int value) {
+  return set(fd, level, option, &value, sizeof value);
+}
 
 }  // namespace
 
@@ -40,7 +43,8 @@ Status XdpSocket::open(const Options& o, const PacketPool& pool) {
   if (fd_ < 0) {
     const Status why = fail("no AF_XDP socket");
     if (error_ == EAFNOSUPPORT) return Error{"this kernel has no AF_XDP (CONFIG_XDP_SOCKETS)"};
-    if (error_ == EPERM) return Error{"this user may not open AF_XDP sockets: run as root, or with CAP_NET_RAW"};
+    if (error_ == EPERM)
+      return Error{"this user may not open AF_XDP sockets: run as root, or with CAP_NET_RAW"};
     return why;
   }
   Status s = configure(o, pool);
@@ -63,8 +67,9 @@ Status XdpSocket::configure(const Options& o, const PacketPool& pool) {
     Status why = fail("cannot register the packet pool as UMEM");
     rlimit limit{};
     if (error_ == ENOBUFS && getrlimit(RLIMIT_MEMLOCK, &limit) == 0)
-      return Error{"the packet pool (" + std::to_string(umem.len >> 20) + " MiB) is over the limit on locked memory (" +
-                   std::to_string(limit.rlim_cur >> 20) + " MiB): run as root, give CAP_IPC_LOCK, or raise RLIMIT_MEMLOCK"};
+      return Error{"the packet pool (" + std::to_string(umem.len >> 20) +
+                   " MiB) is over the limit on locked memory (" + std::to_string(limit.rlim_cur >> 20) +
+                   " MiB): run as root, give CAP_IPC_LOCK, or raise RLIMIT_MEMLOCK"};
     return why;
   }
   const auto size = static_cast<int>(o.ring_size);
@@ -101,7 +106,8 @@ Status XdpSocket::map_rings(uint32_t ring_size) {
   if (getsockopt(fd_, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &length) != 0) return fail("XDP_MMAP_OFFSETS");
   const auto map = [&](Map& m, uint64_t where, const xdp_ring_offset& o, size_t entry) {
     m.size = o.desc + ring_size * entry;
-    m.at = mmap(nullptr, m.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd_, static_cast<off_t>(where));
+    m.at = mmap(nullptr, m.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd_,
+                static_cast<off_t>(where));
     if (m.at == MAP_FAILED) m.at = nullptr;
     return static_cast<std::byte*>(m.at);
   };
@@ -127,7 +133,9 @@ int XdpSocket::kick_transmit() {
   return sendto(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, 0) < 0 ? errno : 0;
 }
 
-void XdpSocket::kick_receive() { recvfrom(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr); }
+void XdpSocket::kick_receive() {
+  recvfrom(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
+}
 
 bool XdpSocket::zero_copy() const {
   xdp_options o{};

@@ -99,9 +99,9 @@ class XdpSocket {
   // Tells the driver that `fill` has entries again (and, busy polling, to look for frames).
   void kick_receive();
 
-  bool zero_copy() const;          // what the kernel says it does
+  bool zero_copy() const;  // what the kernel says it does
   xdp_statistics statistics() const;
-  unsigned napi_id() const;        // 0: frames carry none, busy polling has nothing to poll
+  unsigned napi_id() const;  // 0: frames carry none, busy polling has nothing to poll
 
   XdpRing<uint64_t> fill, completion;
   XdpRing<xdp_desc> receive, transmit;

@@ -49,10 +49,18 @@ class EarlyDrop : public ::testing::Test {
   std::unique_ptr<port::XdpProgram> program_;
 };
 
-Octets v4(V4 f, const Octets& payload) { return eth(ip4(f, payload), 0x0800); }
-Octets v6(V6 f, const Octets& payload) { return eth(ip6(f, payload), 0x86dd); }
-Octets ssh4(const char* to = kBox4) { return v4({.dst = to, .proto = kTcp}, tcp(40000, 22, 2)); }
-Octets ssh6(const char* to = kBox6) { return v6({.dst = to, .next = kTcp}, tcp(40000, 22, 2)); }
+Octets v4(V4 f, const Octets& payload) {
+  return eth(ip4(f, payload), 0x0800);
+}
+Octets v6(V6 f, const Octets& payload) {
+  return eth(ip6(f, payload), 0x86dd);
+}
+Octets ssh4(const char* to = kBox4) {
+  return v4({.dst = to, .proto = kTcp}, tcp(40000, 22, 2));
+}
+Octets ssh6(const char* to = kBox6) {
+  return v6({.dst = to, .next = kTcp}, tcp(40000, 22, 2));
+}
 Octets tagged(Octets frame, std::initializer_list<unsigned> tpids) {
   Octets tags;
   for (unsigned t : tpids) tags = tags + words({t, 5});
@@ -62,7 +70,8 @@ Octets tagged(Octets frame, std::initializer_list<unsigned> tpids) {
 
 TEST_F(EarlyDrop, NoRulesNoFrameIsTheKernels) {
   load({});
-  for (const Octets& f : {ssh4(), ssh6(), eth(zeros(46), 0x0806), eth(zeros(46), 0x88b5), zeros(14)}) EXPECT_TRUE(ours(f));
+  for (const Octets& f : {ssh4(), ssh6(), eth(zeros(46), 0x0806), eth(zeros(46), 0x88b5), zeros(14)})
+    EXPECT_TRUE(ours(f));
 }
 
 TEST_F(EarlyDrop, ARuleWithoutPrefixMeansTheKernelsAddresses) {
@@ -71,7 +80,8 @@ TEST_F(EarlyDrop, ARuleWithoutPrefixMeansTheKernelsAddresses) {
   EXPECT_TRUE(kernel(ssh6()));
   EXPECT_TRUE(ours(ssh4("198.18.2.10")));  // a session through the box
   EXPECT_TRUE(ours(ssh6("2001:db8:2::10")));
-  EXPECT_TRUE(kernel(v4({.dst = kBox4, .proto = kTcp}, tcp(22, 40000, 16))));  // the answer to a session of the box's
+  EXPECT_TRUE(
+      kernel(v4({.dst = kBox4, .proto = kTcp}, tcp(22, 40000, 16))));  // the answer to a session of the box's
   EXPECT_TRUE(ours(v4({.dst = kBox4, .proto = kTcp}, tcp(40000, 23, 2))));
   EXPECT_TRUE(ours(v4({.dst = kBox4, .proto = kUdp}, udp(40000, 22))));
 }
@@ -87,7 +97,8 @@ TEST_F(EarlyDrop, GroupsAndBroadcastsBelongToRulesWithoutPrefix) {
 }
 
 TEST_F(EarlyDrop, APrefixMatchesEitherEnd) {
-  load({{.prefix = parse_prefix("198.18.2.0/25")}, {.prefix = parse_prefix("2001:db8:2::/49"), .proto = kUdp}});
+  load({{.prefix = parse_prefix("198.18.2.0/25")},
+        {.prefix = parse_prefix("2001:db8:2::/49"), .proto = kUdp}});
   EXPECT_TRUE(kernel(v4({.dst = "198.18.2.127"}, udp(1, 2))));
   EXPECT_TRUE(kernel(v4({.src = "198.18.2.1", .dst = "198.18.9.9", .proto = 47}, zeros(8))));
   EXPECT_TRUE(ours(v4({.dst = "198.18.2.128"}, udp(1, 2))));
@@ -110,7 +121,8 @@ TEST_F(EarlyDrop, BehindTagsOptionsAndExtensionHeaders) {
   EXPECT_TRUE(ours(tagged(ssh4(), {0x8100, 0x8100, 0x8100})));
   EXPECT_TRUE(kernel(v4({.dst = kBox4, .proto = kTcp, .options = zeros(40, 1)}, tcp(40000, 22, 2))));
   const Octets segment = tcp(40000, 22, 2);
-  EXPECT_TRUE(kernel(v6({.dst = kBox6, .next = 0}, ext(43, {}) + ext(60, zeros(30)) + ext(kTcp, zeros(6)) + segment)));
+  EXPECT_TRUE(kernel(
+      v6({.dst = kBox6, .next = 0}, ext(43, {}) + ext(60, zeros(30)) + ext(kTcp, zeros(6)) + segment)));
   EXPECT_TRUE(kernel(v6({.dst = kBox6, .next = 44}, frag6(kTcp, 0, false) + segment)));  // an atomic fragment
   Octets chain = ext(kTcp, {}) + segment;
   for (int i = 0; i < 5; i++) chain = ext(60, {}) + chain;
@@ -144,7 +156,8 @@ TEST_F(EarlyDrop, LaterFragmentsFollowTheFirst) {
   EXPECT_TRUE(ours(fragment4(10, 0x2000, 80)));
   EXPECT_TRUE(ours(fragment4(10, 5, 22)));
   const auto fragment6 = [](uint32_t id, unsigned offset, bool more) {
-    return v6({.dst = kBox6, .next = 44}, frag6(kTcp, offset, more, id) + tcp(40000, 22, 16, 0, 0, zeros(20)));
+    return v6({.dst = kBox6, .next = 44},
+              frag6(kTcp, offset, more, id) + tcp(40000, 22, 16, 0, 0, zeros(20)));
   };
   EXPECT_TRUE(ours(fragment6(9, 40, false)));
   EXPECT_TRUE(kernel(fragment6(9, 0, true)));
@@ -162,7 +175,8 @@ TEST_F(EarlyDrop, IcmpErrorsAboutTheKernelsSessions) {
   load({{.proto = kTcp, .port = 22}});
   const Octets sent = ip4({.src = kBox4, .dst = "198.18.2.10", .proto = kTcp}, tcp(22, 40000, 16));
   EXPECT_TRUE(kernel(v4({.dst = kBox4, .proto = kIcmp}, icmp(3, 4, zeros(4), sent))));
-  EXPECT_TRUE(kernel(v4({.dst = kBox4, .proto = kIcmp}, icmp(11, 0, zeros(4), Octets(sent.begin(), sent.begin() + 28)))));
+  EXPECT_TRUE(kernel(
+      v4({.dst = kBox4, .proto = kIcmp}, icmp(11, 0, zeros(4), Octets(sent.begin(), sent.begin() + 28)))));
   EXPECT_TRUE(ours(v4({.dst = kBox4, .proto = kIcmp}, icmp(8, 0, zeros(4), sent))));
   const Octets other = ip4({.src = "198.18.7.7", .dst = "198.18.2.10", .proto = kTcp}, tcp(22, 40000, 16));
   EXPECT_TRUE(ours(v4({.dst = kBox4, .proto = kIcmp}, icmp(3, 4, zeros(4), other))));
@@ -179,12 +193,15 @@ TEST_F(EarlyDrop, ArpAndNeighbourDiscoveryAreSharedWhileThereAreRules) {
   EXPECT_TRUE(shared(tagged(eth(zeros(46), 0x0806), {0x8100})));
   EXPECT_TRUE(ours(tagged(eth(zeros(46), 0x0806), {0x88a8, 0x8100})));
   for (uint8_t type = 130; type < 140; type++)
-    EXPECT_EQ(shared(v6({.dst = "ff02::1", .next = kIcmp6}, icmp(type, 0, zeros(20)))), type >= 133 && type <= 137) << +type;
+    EXPECT_EQ(shared(v6({.dst = "ff02::1", .next = kIcmp6}, icmp(type, 0, zeros(20)))),
+              type >= 133 && type <= 137)
+        << +type;
   EXPECT_TRUE(ours(v4({.dst = kBox4, .proto = kIcmp6}, icmp(135, 0, zeros(20)))));
 }
 
 TEST_F(EarlyDrop, TheLastOfManyRules) {
-  std::vector<KernelMatch> rules(SLUICE_MAX_KERNEL_RULES, KernelMatch{.prefix = parse_prefix("203.0.113.0/24"), .proto = 1});
+  std::vector<KernelMatch> rules(SLUICE_MAX_KERNEL_RULES,
+                                 KernelMatch{.prefix = parse_prefix("203.0.113.0/24"), .proto = 1});
   rules.back() = {.proto = kTcp, .port = 22};
   load(rules);
   EXPECT_TRUE(kernel(ssh4()));

@@ -76,7 +76,8 @@ TEST(AfXdpData, PortToPortByAddressAlone) {
     ASSERT_EQ(b->tx_burst(0, {}, got.data(), 1), 1u);
     ASSERT_EQ(far_b.receive(), frame(60 + i, i));
     b->turn(0, {});
-    EXPECT_LE(pool->in_use(), at_rest + 64);  // what refill has not replaced yet, and no second mbuf per frame
+    EXPECT_LE(pool->in_use(),
+              at_rest + 64);  // what refill has not replaced yet, and no second mbuf per frame
   }
   EXPECT_EQ(extended(b->stats(), "tx_copied"), 0u);
   EXPECT_EQ(extended(a->stats(), "xdp_redirected"), 1000u);

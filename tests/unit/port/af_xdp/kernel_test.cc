@@ -72,7 +72,8 @@ Answer answers(Station& far, int ms = 300) {
 class KernelShare : public ::testing::TestWithParam<Options::XdpMode> {
  protected:
   void open(const std::vector<KernelMatch>& kernel) {
-    ASSERT_TRUE(v_.ok && run("ip addr add 198.18.0.1/24 dev axa") && run("ip neigh add 198.18.0.2 lladdr 02:00:00:00:00:02 dev axa"));
+    ASSERT_TRUE(v_.ok && run("ip addr add 198.18.0.1/24 dev axa") &&
+                run("ip neigh add 198.18.0.2 lladdr 02:00:00:00:00:02 dev axa"));
     Options o = options("axa");
     o.kernel = kernel;
     o.xdp_mode = GetParam();
@@ -169,8 +170,11 @@ TEST_P(KernelShare, MirrorWakesAndSurvivesTheDevice) {
   rte_pktmbuf_free(got[0]);
 }
 
-INSTANTIATE_TEST_SUITE_P(Modes, KernelShare, ::testing::Values(Options::XdpMode::native, Options::XdpMode::generic),
-                         [](const auto& p) { return p.param == Options::XdpMode::native ? "native" : "generic"; });
+INSTANTIATE_TEST_SUITE_P(Modes, KernelShare,
+                         ::testing::Values(Options::XdpMode::native, Options::XdpMode::generic),
+                         [](const auto& p) {
+                           return p.param == Options::XdpMode::native ? "native" : "generic";
+                         });
 
 // The whole of it: a client in another namespace opens a TCP connection to a server in the box's, with ARP on
 // both sides, while the port takes everything else.

@@ -1,5 +1,5 @@
-// What the AF_XDP tests share: pools, ports, frames. Include in one source of a test program: it also starts EAL,
-// inside the program's network namespace.
+// What the AF_XDP tests share: pools, ports, frames. Include in one source of a test program: it also starts
+// EAL, inside the program's network namespace.
 #pragma once
 
 #include <gtest/gtest.h>

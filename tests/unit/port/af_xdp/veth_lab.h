@@ -24,7 +24,9 @@ namespace sluice::test {
 
 inline bool in_lab = false;
 
-inline bool run(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
+inline bool run(const std::string& command) {
+  return std::system((command + " >/dev/null 2>&1").c_str()) == 0;
+}
 
 // Off: no router solicitations and reports between the frames of a test.
 inline void quiet_ipv6(bool off = true) {
@@ -40,14 +42,17 @@ class VethLab : public ::testing::Environment {
   }
 };
 
-#define NEED_LAB() \
-  if (!::sluice::test::in_lab) GTEST_SKIP() << "needs root (CAP_NET_ADMIN, CAP_SYS_ADMIN) and iproute2: SKIPPED, NOT TESTED"
+#define NEED_LAB()             \
+  if (!::sluice::test::in_lab) \
+  GTEST_SKIP() << "needs root (CAP_NET_ADMIN, CAP_SYS_ADMIN) and iproute2: SKIPPED, NOT TESTED"
 
 // A pair of which `name` is the box's end; both are up. Gone with the object.
 class Veth {
  public:
-  Veth(std::string name, unsigned queues = 1, unsigned mtu = 1500) : name_(std::move(name)), peer_(name_ + "p") {
-    const std::string n = std::to_string(queues), q = " numrxqueues " + n + " numtxqueues " + n, m = " mtu " + std::to_string(mtu);
+  Veth(std::string name, unsigned queues = 1, unsigned mtu = 1500)
+      : name_(std::move(name)), peer_(name_ + "p") {
+    const std::string n = std::to_string(queues), q = " numrxqueues " + n + " numtxqueues " + n,
+                      m = " mtu " + std::to_string(mtu);
     made_ = [=, this] {
       return run("ip link add " + name_ + q + m + " type veth peer name " + peer_ + q + m) &&
              run("ip link set " + name_ + " up") && run("ip link set " + peer_ + " up");
