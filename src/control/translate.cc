@@ -107,7 +107,7 @@ std::vector<PortFacts> port_facts(const engine::Box& box) {
   std::vector<PortFacts> out;
   for (const auto& p : box.ports()) {
     const port::Info& i = p->info();
-    out.push_back({i.mac, i.mtu, i.partial_checksums});
+    out.push_back({i.mac, i.mtu, i.partial_checksums, i.driver == "pcap"});
   }
   return out;
 }
@@ -156,7 +156,10 @@ engine::BoxOptions box_options(const config::Model& m) {
 
 unsigned eal_memory_mb(const config::Model& m) {
   constexpr size_t kBase = 64 * kMiB;  // EAL itself, mempool and driver structures
-  const size_t tables = routes_memory(m) + filter_memory(m);
+  // A small file may grow by config.apply, and the heap may not: room for 20,000 IPv4 rules or a quarter of that
+  // for IPv6, and for a few thousand routes, is always there. Untouched memory costs nothing.
+  const size_t routes = std::max(routes_memory(m), Fib4::memory_estimate(4096) + Fib6::memory_estimate(4096));
+  const size_t tables = routes + std::max(filter_memory(m), 20'000 * kEntry4);
   const size_t bytes = kBase + tables * 2 + tables / 4 + size_t{m.system.packets} * 64;  // a quarter: fragmentation
   return static_cast<unsigned>((bytes + kMiB - 1) / kMiB);
 }
@@ -171,6 +174,7 @@ Interfaces interfaces(const config::Model& m, const std::vector<PortFacts>& fact
     f.mtu = facts[i].mtu;
     f.reverse_path_strict = p.reverse_path_strict;
     f.repair_checksums = repairs(p.checksum, facts[i]);
+    f.any_destination = facts[i].any_destination;
     f.addresses = p.addresses;
     f.link_local = p.link_local.value_or(link_local_of(f.mac));
     f.exception = exception(p.exception);

@@ -17,6 +17,7 @@ struct PortFacts {  // what only the opened port can tell
   Mac mac;
   uint16_t mtu = 1500;
   bool partial_checksums = false;
+  bool any_destination = false;  // a capture: its frames were for other machines
 };
 std::vector<PortFacts> port_facts(const engine::Box& box);
 

@@ -159,7 +159,7 @@ int replay(const ReplayOptions& o) {
   const Instant first = next_moment(*s.box, true);
   const Instant end = play(*s.box, &verdicts.now);
   s.box->stop();
-  const control::Audit a = control::audit(*s.box, 1);
+  const control::Audit a = control::audit(*s.box);
   if (!o.quiet) summary(a, first == Instant::never() ? Duration{} : end - first);
   if (!o.verdicts.empty() && !verdicts.good()) return fail("cannot write " + o.verdicts, 1);
   return a.closed ? 0 : fail("the audit is not closed", 1);

@@ -151,7 +151,7 @@ int run(const RunOptions& o) {
   ControlLoop(c, **server).run();
   (*server)->flush(200);
   s.box->stop();
-  control::Audit a = control::audit(*s.box, 1);
+  control::Audit a = control::audit(*s.box);
   spdlog::info("stopped; received {}, transmitted {}, dropped {}; audit {}", a.sum.received, a.transmitted, a.sum.dropped, a.verdict);
   return 0;
 }

@@ -29,7 +29,7 @@ DropReason parse_ethernet(rte_mbuf* m, const Interface& ifc, Meta& meta) {
   if (m->data_len < sizeof(wire::EthHdr)) return DropReason::frame_short;
   const Mac dst = wire::at<wire::EthHdr>(bytes_of(m).data())->dst;
   if (dst.group()) meta.flags |= kMetaL2Group;
-  else if (!(dst == ifc.mac)) return DropReason::frame_not_for_us;
+  else if (!(dst == ifc.mac) && !ifc.any_destination) return DropReason::frame_not_for_us;
 
   meta.l3 = sizeof(wire::EthHdr);
   meta.ethertype = wire::at<wire::EthHdr>(bytes_of(m).data())->type.host();

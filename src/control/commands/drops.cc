@@ -7,7 +7,7 @@ json run_drops(Context& c, Params& p) {
   const bool all = p.flag("all");
   p.finish();
   if (!only.empty() && only != "box") port_named(c, p, "port", only);
-  Audit a = audit(c.box, 1);
+  Audit a = totals(c.box);
   json list = json::array();
   for (unsigned r = 0; r < kDropReasons; r++) {
     const DropInfo& info = drop_info(static_cast<DropReason>(r));

@@ -43,8 +43,9 @@ json run_flows(Context& c, Params& p) {
     // In slices, so that the lcore is away from its packets for microseconds at a time.
     do {
       std::vector<path::FlowView> slice;
+      const Instant now = c.box.now();
       bool ok = c.box.run_on_worker(w, [&](path::Pipeline& pl) {
-        cursor = pl.visit_flows(Instant{}, *s, cursor, 2048, [&](const path::FlowView& v) { slice.push_back(v); });
+        cursor = pl.visit_flows(now, *s, cursor, 2048, [&](const path::FlowView& v) { slice.push_back(v); });
       });
       if (!ok) throw RpcError{kBusy, "flows: worker " + std::to_string(w) + " does not answer"};
       total += slice.size();

@@ -6,7 +6,7 @@ json run_ports(Context& c, Params& p) {
   const std::string only = p.text("port");
   p.finish();
   if (!only.empty()) port_named(c, p, "port", only);
-  Audit a = audit(c.box, 1);
+  Audit a = totals(c.box);
   auto snapshot = c.box.snapshot();
   json out = json::array();
   for (size_t i = 0; i < c.box.ports().size(); i++) {

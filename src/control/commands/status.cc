@@ -4,7 +4,7 @@ namespace sluice::control {
 
 json run_status(Context& c, Params& p) {
   p.finish();
-  Audit a = audit(c.box, 1);
+  Audit a = totals(c.box);
   json ports = json::array();
   for (size_t i = 0; i < c.box.ports().size(); i++) {
     const auto& port = *c.box.ports()[i];
