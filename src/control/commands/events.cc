@@ -12,7 +12,8 @@ json run_events(Context& c, Params& p) {
     const char* level = it->event.level == port::Event::Level::info      ? "info"
                         : it->event.level == port::Event::Level::warning ? "warning"
                                                                          : "error";
-    list.insert(list.begin(), {{"number", it->number}, {"time", it->unix_time}, {"level", level}, {"text", it->event.text}});
+    json e = {{"number", it->number}, {"time", it->unix_time}, {"level", level}, {"text", it->event.text}};
+    list.insert(list.begin(), std::move(e));
   }
   return list;
 }
