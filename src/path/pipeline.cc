@@ -10,7 +10,8 @@ namespace sluice::path {
 namespace {
 
 constexpr unsigned kEthHeader = sizeof(wire::EthHdr);
-constexpr unsigned kFetchAhead = 4;  // packets
+constexpr unsigned kFetchAhead = 4;  // packets, between asking for a line and using it
+constexpr unsigned kTagLag = 12;    // a million flows' tags are in L3
 
 // What a frame that parse refused is told with: nothing in it is known.
 constexpr Meta kUnparsed{};
@@ -53,9 +54,9 @@ struct Pipeline::Impl {
   template <class F>
   void run(Batch<F>& b, Sessions<F>& flows, SlowPath<F>& slow);
   template <class F>
-  bool replay(const Hot& hot, rte_mbuf* m, const Meta& mt, FlowAction& a);
+  bool replay(const Hot& hot, rte_mbuf* m, uint8_t* frame, const Meta& mt, FlowAction& a);
   template <class F>
-  bool replay_forward(const Hot& hot, rte_mbuf* m, const Meta& mt, FlowAction& a);
+  bool replay_forward(const Hot& hot, rte_mbuf* m, uint8_t* frame, const Meta& mt, FlowAction& a);
   template <class F>
   bool replay_other(const Hot& hot, rte_mbuf* m, const Meta& mt, const FlowAction& a);
   void drop(rte_mbuf* m, DropReason r, const Meta& mt = kUnparsed) {
@@ -79,6 +80,32 @@ struct Pipeline::Impl {
   Batch<V4> batch4;
   Batch<V6> batch6;
 };
+
+template <class F>
+[[gnu::always_inline]] inline void Pipeline::Impl::add(Batch<F>& b, Sessions<F>& flows, rte_mbuf* m, Meta& mt) {
+  const typename F::Key key = make_key<F>(m, mt);
+  if (steering && !mt.has(kMetaSteered)) {
+    const auto quoted = is_icmp_error(mt) ? embedded_key<F>(m, mt, mt.in_port) : std::nullopt;
+    const unsigned owner = owner_of<F>(c.config.steer_key, quoted ? *quoted : key, c.config.workers);
+    if (owner != c.config.worker) {
+      Meta& s = stash(m);
+      s = mt;
+      s.flags |= kMetaSteered;
+      s.kind = RingKind::steer;
+      return c.out->to_worker(owner, m);
+    }
+  }
+  const unsigned i = b.n++;
+  b.pkt[i] = m;
+  b.frame[i] = rte_pktmbuf_mtod(m, uint8_t*);
+  b.meta[i] = &mt;
+  b.key[i] = key;
+  b.hash[i] = flows.hash(key);
+  flows.table().prefetch(b.hash[i]);
+  // Its tags are there by now: on to the entry. Spread over the loop, as many misses as the core can have
+  // under way never come at once.
+  if (i >= kTagLag) b.entry[i - kTagLag] = flows.table().candidate(b.hash[i - kTagLag]);
+}
 
 Pipeline::Pipeline(const PipelineConfig& config, NeighborTable& neighbors, Account& account, rte_mempool* pool)
     : impl_(std::make_unique<Impl>(config, neighbors, account, pool)) {}
@@ -168,35 +195,12 @@ bool Pipeline::Impl::for_host(const Interface& ifc, const rte_mbuf* m, const Met
 }
 
 template <class F>
-[[gnu::always_inline]] inline void Pipeline::Impl::add(Batch<F>& b, Sessions<F>& flows, rte_mbuf* m, Meta& mt) {
-  const typename F::Key key = make_key<F>(m, mt);
-  if (steering && !mt.has(kMetaSteered)) {
-    const auto quoted = is_icmp_error(mt) ? embedded_key<F>(m, mt, mt.in_port) : std::nullopt;
-    const unsigned owner = owner_of<F>(c.config.steer_key, quoted ? *quoted : key, c.config.workers);
-    if (owner != c.config.worker) {
-      Meta& s = stash(m);
-      s = mt;
-      s.flags |= kMetaSteered;
-      s.kind = RingKind::steer;
-      return c.out->to_worker(owner, m);
-    }
-  }
-  const unsigned i = b.n++;
-  b.pkt[i] = m;
-  b.meta[i] = &mt;
-  b.key[i] = key;
-  b.hash[i] = flows.hash(key);
-  flows.table().prefetch(b.hash[i]);
-}
-
-template <class F>
 void Pipeline::Impl::run(Batch<F>& b, Sessions<F>& flows, SlowPath<F>& slow) {
-  uint32_t entry[kMaxBurst];
   uint8_t missing[kMaxBurst];
   unsigned n_missing = 0;
   auto& table = flows.table();
   const unsigned n = b.n;
-  for (unsigned i = 0; i < n; i++) entry[i] = table.candidate(b.hash[i]);
+  for (unsigned i = n > kTagLag ? n - kTagLag : 0; i < n; i++) b.entry[i] = table.candidate(b.hash[i]);
 
   const Hot hot{c.generation,
                 c.now_ms,
@@ -205,9 +209,11 @@ void Pipeline::Impl::run(Batch<F>& b, Sessions<F>& flows, SlowPath<F>& slow) {
                 c.rules ? &c.rules->hits(0, c.config.worker) : nullptr,
                 c.rules ? static_cast<uint32_t>(c.rules->size()) : 0};
   for (unsigned i = 0; i < n; i++) {
-    uint32_t e = entry[i];
+    // Chunks are 4 KiB apart and share a few sets of L1: what parse read is back in L2.
+    if (i + kFetchAhead < n) __builtin_prefetch(b.frame[i + kFetchAhead], 1);
+    uint32_t e = b.entry[i];
     if (e != kNoFlow && !(table.at(e).key == b.key[i])) [[unlikely]] e = table.find(b.key[i], b.hash[i]);
-    if (e == kNoFlow || !replay<F>(hot, b.pkt[i], *b.meta[i], table.at(e).value)) [[unlikely]]
+    if (e == kNoFlow || !replay<F>(hot, b.pkt[i], b.frame[i], *b.meta[i], table.at(e).value)) [[unlikely]]
       missing[n_missing++] = static_cast<uint8_t>(i);
   }
   if (n_missing) slow.run(b, missing, n_missing);
@@ -215,11 +221,12 @@ void Pipeline::Impl::run(Batch<F>& b, Sessions<F>& flows, SlowPath<F>& slow) {
 
 // false: the slow path has to see it.
 template <class F>
-[[gnu::always_inline]] inline bool Pipeline::Impl::replay(const Hot& hot, rte_mbuf* m, const Meta& mt, FlowAction& a) {
+[[gnu::always_inline]] inline bool Pipeline::Impl::replay(const Hot& hot, rte_mbuf* m, uint8_t* frame, const Meta& mt,
+                                                          FlowAction& a) {
   if (a.generation != hot.generation) [[unlikely]] return false;
   if (hot.told) [[unlikely]] c.told = {&mt, a.rule, false};
   if (a.verdict == FlowVerdict::forward) [[likely]] {
-    if (!replay_forward<F>(hot, m, mt, a)) return false;
+    if (!replay_forward<F>(hot, m, frame, mt, a)) return false;
   } else if (!replay_other<F>(hot, m, mt, a)) {
     return false;
   }
@@ -237,9 +244,8 @@ template <class F>
 
 // The way of nearly all packets. Whatever is out of the ordinary goes the slow path, unchanged.
 template <class F>
-[[gnu::always_inline]] inline bool Pipeline::Impl::replay_forward(const Hot& hot, rte_mbuf* m, const Meta& mt,
-                                                                  FlowAction& a) {
-  uint8_t* frame = rte_pktmbuf_mtod(m, uint8_t*);
+[[gnu::always_inline]] inline bool Pipeline::Impl::replay_forward(const Hot& hot, rte_mbuf* m, uint8_t* frame,
+                                                                  const Meta& mt, FlowAction& a) {
   auto& ip = *wire::at<typename F::Hdr>(frame + mt.l3);
   const uint16_t out_port = a.egress;
   const EgressPort egress = hot.egress[out_port];

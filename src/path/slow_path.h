@@ -24,9 +24,11 @@ template <class F>
 struct Batch {
   unsigned n = 0;
   rte_mbuf* pkt[kMaxBurst];
+  uint8_t* frame[kMaxBurst];  // its first byte, so that replay need not touch the mbuf
   Meta* meta[kMaxBurst];
   typename F::Key key[kMaxBurst];
   uint64_t hash[kMaxBurst];
+  uint32_t entry[kMaxBurst];  // where the flow table probably has it
 };
 
 template <class F>
