@@ -144,12 +144,14 @@ Status AfXdpPort::bind_as(const Netdev& d, XdpAttach attach, bool zero_copy) {
   for (unsigned q = 0; q < o_.queues; q++) {
     XdpSocket::Options so{d.ifindex, q, o_.ring_size, zero_copy, o_.busy_poll};
     if (Status s = lanes_[q].queue->open(so); !s) {
-      const bool taken = lanes_[q].queue->socket().error() == EBUSY;
+      const int error = lanes_[q].queue->socket().error();
       for (Lane& l : lanes_) l.queue->close();
       program_->detach();
-      return taken ? Status(Error{"queue " + std::to_string(q) +
-                                  " is taken by another AF_XDP socket (another sluice?)"})
-                   : s;
+      if (error == EOPNOTSUPP && zero_copy)
+        return Error{"the driver" + (d.driver.empty() ? "" : " " + d.driver) + " does not offer it"};
+      if (error == EBUSY)
+        return Error{"queue " + std::to_string(q) + " is taken by another AF_XDP socket (another sluice?)"};
+      return s;
     }
   }
   return {};

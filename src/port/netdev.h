@@ -55,9 +55,9 @@ class NetdevControl {
   NetdevControl& operator=(NetdevControl&& o) noexcept;
   ~NetdevControl();
 
-  std::optional<Netdev> find(const std::string& name);  // everything; none: there is no such device
-  std::optional<Netdev> link(
-      const std::string& name);  // without driver, queues and NUMA node: one round trip
+  // None: there is no such device. link() leaves driver, queues and NUMA node out: one round trip.
+  std::optional<Netdev> find(const std::string& name);
+  std::optional<Netdev> link(const std::string& name);
   std::vector<std::string> names();
 
   // nullopt: the device does not say.
