@@ -32,7 +32,7 @@ Running::Prepared Running::prepare(const std::string& text, const std::string& f
     return p;
   }
   auto previous = box_.snapshot();
-  auto built = build_snapshot(loaded.model, port_facts(box_), previous.get(), box_.workers());
+  auto built = build_snapshot(loaded.model, facts_, previous.get(), box_.workers());
   if (!built) {
     p.result.mistakes.push_back({file_name, 0, 0, "", built.error()});
     p.result.summary = "refused: " + built.error();
@@ -67,6 +67,17 @@ ApplyResult Running::apply(const std::string& text, const std::string& file_name
   }
   p.result.milliseconds = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - t0).count();
   return p.result;
+}
+
+std::string Running::refresh() {
+  std::vector<PortFacts> now = port_facts(box_, facts_);
+  if (now == facts_) return "";
+  auto previous = box_.snapshot();
+  auto built = build_snapshot(model_, now, previous.get(), box_.workers());
+  if (!built) return "a port came back, but its tables cannot be made: " + built.error();
+  facts_ = std::move(now);
+  box_.publish(*built);
+  return "a port came back: its neighbours are asked again";
 }
 
 ApplyResult Running::reload() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "control/translate.h"
 #include "engine/box.h"
 
 namespace sluice::control {
@@ -23,11 +24,14 @@ class Running {
  public:
   // `loaded` is sound and is what the box was made from; its snapshot is published already.
   Running(engine::Box& box, config::Loaded loaded, std::string text, std::string file, config::Overrides set)
-      : box_(box), model_(std::move(loaded.model)), text_(std::move(text)), file_(std::move(file)), set_(std::move(set)) {}
+      : box_(box), facts_(port_facts(box)), model_(std::move(loaded.model)), text_(std::move(text)), file_(std::move(file)), set_(std::move(set)) {}
 
   // Checks `text` as it would be applied; nothing changes.
   ApplyResult check(const std::string& text, const std::string& file_name) const;
   ApplyResult apply(const std::string& text, const std::string& file_name);
+  // After a port came back, perhaps with another MAC: the same configuration over what the ports are now.
+  // Returns what was done, or empty.
+  std::string refresh();
   // Reads the file that sluiced was started with again (SIGHUP).
   ApplyResult reload();
 
@@ -45,6 +49,7 @@ class Running {
   Prepared prepare(const std::string& text, const std::string& file_name) const;
 
   engine::Box& box_;
+  std::vector<PortFacts> facts_;
   config::Model model_;
   std::string text_, file_;
   config::Overrides set_;

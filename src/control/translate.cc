@@ -103,11 +103,23 @@ size_t filter_memory(const config::Model& m) {
 
 }  // namespace
 
-std::vector<PortFacts> port_facts(const engine::Box& box) {
+std::vector<PortFacts> port_facts(const engine::Box& box, const std::vector<PortFacts>& before) {
   std::vector<PortFacts> out;
-  for (const auto& p : box.ports()) {
-    const port::Info& i = p->info();
-    out.push_back({i.mac, i.mtu, i.partial_checksums, i.driver == "pcap"});
+  for (size_t i = 0; i < box.ports().size(); i++) {
+    const port::Info& info = box.ports()[i]->info();
+    PortFacts f;
+    if (i < before.size()) f = before[i];
+    if (box.ports()[i]->link_up()) {
+      f.mac = info.mac;
+      f.mtu = info.mtu;
+      f.link_epoch = static_cast<uint32_t>(box.ports()[i]->stats().link_changes);
+    } else if (i >= before.size()) {
+      f.mac = info.mac;
+      f.mtu = info.mtu;
+    }
+    f.partial_checksums = info.partial_checksums;
+    f.any_destination = info.driver == "pcap";
+    out.push_back(f);
   }
   return out;
 }
@@ -174,6 +186,7 @@ Interfaces interfaces(const config::Model& m, const std::vector<PortFacts>& fact
     f.mtu = facts[i].mtu;
     f.reverse_path_strict = p.reverse_path_strict;
     f.repair_checksums = repairs(p.checksum, facts[i]);
+    f.link_epoch = facts[i].link_epoch;
     f.any_destination = facts[i].any_destination;
     f.addresses = p.addresses;
     f.link_local = p.link_local.value_or(link_local_of(f.mac));

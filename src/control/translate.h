@@ -17,9 +17,12 @@ struct PortFacts {  // what only the opened port can tell
   Mac mac;
   uint16_t mtu = 1500;
   bool partial_checksums = false;
+  uint32_t link_epoch = 0;       // counts the link's returns; while it is down, that of before
   bool any_destination = false;  // a capture: its frames were for other machines
+  bool operator==(const PortFacts&) const = default;
 };
-std::vector<PortFacts> port_facts(const engine::Box& box);
+// `before`: the facts of an earlier call, or empty.
+std::vector<PortFacts> port_facts(const engine::Box& box, const std::vector<PortFacts>& before = {});
 
 port::Options port_options(const config::Port& p, uint16_t index);
 engine::BoxOptions box_options(const config::Model& m);

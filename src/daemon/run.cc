@@ -85,6 +85,11 @@ class ControlLoop {
       c_.log_event(e);
       log_event(e);
     }
+    if (std::string what = c_.running.refresh(); !what.empty()) {
+      const port::Event e{port::Event::Level::info, what};
+      c_.log_event(e);
+      log_event(e);
+    }
     c_.rates.sample(c_.box, monotonic_seconds());
   }
 
@@ -151,6 +156,7 @@ int run(const RunOptions& o) {
   ControlLoop(c, **server).run();
   (*server)->flush(200);
   s.box->stop();
+  for (const port::Event& e : s.box->maintain()) log_event(e);
   control::Audit a = control::audit(*s.box);
   spdlog::info("stopped; received {}, transmitted {}, dropped {}; audit {}", a.sum.received, a.transmitted, a.sum.dropped, a.verdict);
   return 0;

@@ -19,8 +19,8 @@ std::vector<Announcer::Own> Announcer::all_of(const Interfaces& ifs) {
     const Interface& i = ifs.port[p];
     if (!i.configured) continue;
     const auto port = static_cast<uint16_t>(p);
-    for (const Prefix& a : i.addresses) all.push_back({port, i.mac, a.addr});
-    all.push_back({port, i.mac, i.link_local});
+    for (const Prefix& a : i.addresses) all.push_back({port, i.mac, a.addr, i.link_epoch});
+    all.push_back({port, i.mac, i.link_local, i.link_epoch});
   }
   return all;
 }

@@ -20,6 +20,7 @@ class Announcer {
     uint16_t port;
     Mac mac;
     IpAddr addr;
+    uint32_t link_epoch;
     bool operator==(const Own&) const = default;
   };
   struct Pending {

@@ -46,8 +46,10 @@ void Neighbors::configure(Turn& t) {
     const uint32_t i = live_[n];
     const Interface* ifc = t.port(table_.port(i));
     const bool fixed = table_.state(i) == NeighborState::permanent;
-    if (!ifc || owns(*ifc, table_.addr(i)) || (fixed && !wanted(table_.port(i), table_.addr(i)))) erase(t, i);
+    const bool away = ifc && !fixed && ifc->link_epoch != epoch_[table_.port(i)];
+    if (!ifc || away || owns(*ifc, table_.addr(i)) || (fixed && !wanted(table_.port(i), table_.addr(i)))) erase(t, i);
   }
+  for (size_t p = 0; p < std::min<size_t>(t.ifs.port.size(), kMaxPorts); p++) epoch_[p] = t.ifs.port[p].link_epoch;
   for (const StaticNeighbor& s : t.ifs.neighbors) {
     if (!t.port(s.port)) continue;
     uint32_t i = table_.find(s.port, s.addr).index;

@@ -62,6 +62,7 @@ class Neighbors {
   unsigned held() const { return queued_; }
 
  private:
+  uint32_t epoch_[kMaxPorts]{};  // Interface::link_epoch as last seen
   static constexpr uint32_t kNone = NeighborTable::kNone;
   enum class Limbo : uint8_t { none, incomplete, failed };
   struct Entry {

@@ -25,6 +25,7 @@ struct Interface {
   bool configured = true;          // false: a hole left by a removed port
   bool reverse_path_strict = false;
   bool repair_checksums = false;   // senders may leave partial L4 checksums (veth)
+  uint32_t link_epoch = 0;         // another one: the link was away, who is behind it is to be asked again
   bool any_destination = false;    // takes frames whatever unicast MAC they are for: replayed captures
   std::vector<Prefix> addresses;   // with host bits: the box's own addresses and their on-link prefixes
   Ip6 link_local;                  // always present: EUI-64 of the MAC unless configured
