@@ -24,6 +24,19 @@ int check(const std::string& file, const std::vector<std::string>& set) {
   return 0;
 }
 
+// CLI11 reports a misspelt subcommand as a missing one.
+bool known_command(CLI::App& app, int argc, char** argv) {
+  for (int i = 1; i < argc; i++) {
+    const std::string word = argv[i];
+    if (word.empty() || word[0] == '-') return true;
+    for (const CLI::App* known : app.get_subcommands([](CLI::App*) { return true; }))
+      if (known->get_name() == word) return true;
+    std::cerr << app.get_name() << ": there is no command '" << word << "'; --help lists them\n";
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -89,6 +102,7 @@ int main(int argc, char** argv) {
   s->add_option("interfaces", interfaces, "interfaces; none: all");
   s->callback([&] { rc = port::print_doctor(interfaces); });
 
+  if (!known_command(app, argc, argv)) return 2;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
