@@ -65,6 +65,7 @@ Audit read_once(engine::Box& box) {
   for (const PortTotals& t : out.totals) out.transmitted += t.tx_packets;
   out.queued = box.queued();
   for (const auto& p : ports) out.pool_held += p->stats().held;
+  out.pool_held += box.held_by_taps();
   out.pool_size = box.pool().size();
   out.pool_in_use = box.pool().in_use();
   judge(out);

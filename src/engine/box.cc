@@ -52,6 +52,11 @@ const Account& Box::stack_account() const { return impl_->stack->account(); }
 PacketPool& Box::pool() { return *impl_->pool; }
 NeighborTable& Box::neighbors() { return *impl_->neighbors; }
 unsigned Box::queued() const { return impl_->wiring->queued() + impl_->stack->held(); }
+unsigned Box::held_by_taps() const {
+  unsigned n = 0;
+  for (const auto& t : impl_->taps) n += t ? t->stats().held : 0;
+  return n;
+}
 stack::HostStack::Stats Box::stack_stats() const { return impl_->stack->stats(); }
 
 std::vector<LcoreView> Box::lcores() const {

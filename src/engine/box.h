@@ -95,6 +95,7 @@ class Box {
   NeighborTable& neighbors();
   std::vector<LcoreView> lcores() const;
   unsigned queued() const;       // mbufs in rings between engines now, and held by the stack engine
+  unsigned held_by_taps() const; // mbufs in the exception path's TAP interfaces
   stack::HostStack::Stats stack_stats() const;
 
  private:
