@@ -31,9 +31,8 @@ void check_memory_limit(const Loaded& l, Findings& f, const RouteCount& from_fil
 }
 
 // Route files as load_file() finds them: relative to the configuration's folder.
-RouteCount open_route_files(Model& m, const std::string& config_file, Findings& f) {
+RouteCount open_route_files(Model& m, const std::filesystem::path& folder, Findings& f) {
   RouteCount count;
-  const std::filesystem::path folder = std::filesystem::path(config_file).parent_path();
   for (size_t i = 0; i < m.route_files.size(); i++) {
     std::string& path = m.route_files[i].path;
     path = (folder / path).string();
@@ -53,7 +52,8 @@ void sort_mistakes(std::vector<Mistake>& all) {
                    "there are more mistakes; these are the first " + std::to_string(all.size())});
 }
 
-Loaded load(const std::string& text, const std::string& name, const Overrides& set, bool on_disk) {
+// `folder`: where route files are looked for; null: the machine is not asked about anything.
+Loaded load(const std::string& text, const std::string& name, const Overrides& set, const std::filesystem::path* folder) {
   Loaded l;
   if (text.size() > kMaxFileSize) {
     l.mistakes.push_back({name, 0, 0, "",
@@ -74,10 +74,10 @@ Loaded load(const std::string& text, const std::string& name, const Overrides& s
     Findings f(doc, l.mistakes);
     validate(l.model, f);
     RouteCount from_files;
-    if (on_disk) from_files = open_route_files(l.model, name, f);
+    if (folder) from_files = open_route_files(l.model, *folder, f);
     Findings all(doc, l.mistakes);
     if (l.mistakes.empty()) check_memory_limit(l, all, from_files);
-    if (on_disk && l.mistakes.empty())
+    if (folder && l.mistakes.empty())
       if (std::string s =
               over_budget(memory_budget(l.model, from_files), available_memory(), "the memory that is free");
           !s.empty())
@@ -97,7 +97,13 @@ std::string to_string(const Mistake& m) {
 }
 
 Loaded load_text(const std::string& text, const std::string& file_name, const Overrides& set) {
-  return load(text, file_name, set, false);
+  return load(text, file_name, set, nullptr);
+}
+
+Loaded load_text_for(const std::string& config_file, const std::string& text, const std::string& file_name,
+                     const Overrides& set) {
+  const std::filesystem::path folder = std::filesystem::path(config_file).parent_path();
+  return load(text, file_name, set, &folder);
 }
 
 Loaded load_file(const std::string& path, const Overrides& set) {
@@ -115,7 +121,8 @@ Loaded load_file(const std::string& path, const Overrides& set) {
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (in.bad()) return unreadable(std::strerror(errno));
   text.resize(static_cast<size_t>(in.gcount()));
-  return load(text, path, set, true);
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  return load(text, path, set, &folder);
 }
 
 }  // namespace sluice::config

@@ -32,6 +32,9 @@ inline constexpr size_t kMaxFileSize = 16u << 20;
 // throws; a damaged or hostile file costs bounded time and memory.
 Loaded load_file(const std::string& path, const Overrides& set = {});
 Loaded load_text(const std::string& text, const std::string& file_name, const Overrides& set = {});
+// A text that is to replace the running `config_file`: judged as load_file() would, from that file's folder.
+Loaded load_text_for(const std::string& config_file, const std::string& text, const std::string& file_name,
+                     const Overrides& set);
 
 // JSON Schema (draft 2020-12) of the file.
 std::string schema();

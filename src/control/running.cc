@@ -19,7 +19,7 @@ Result<std::string> read_text(const std::string& path) {
 
 Running::Prepared Running::prepare(const std::string& text, const std::string& file_name) const {
   Prepared p;
-  config::Loaded loaded = config::load_text(text, file_name, set_);
+  config::Loaded loaded = config::load_text_for(file_, text, file_name, set_);
   p.result.mistakes = std::move(loaded.mistakes);
   if (!p.result.mistakes.empty()) {
     p.result.summary = "refused: " + std::to_string(p.result.mistakes.size()) + " mistakes in " + file_name;

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "base/command_line.h"
 #include "ctl/client.h"
 #include "ctl/views.h"
 #include "sluice/control.h"
@@ -135,19 +136,6 @@ void add_queries(CLI::App& app, Request& r) {
   verb("stop", "drain and stop sluiced");
 }
 
-// CLI11 reports a misspelt subcommand as a missing one.
-bool known_command(CLI::App& app, int argc, char** argv) {
-  for (int i = 1; i < argc; i++) {
-    const std::string word = argv[i];
-    if (word.empty() || word[0] == '-') return true;
-    for (const CLI::App* known : app.get_subcommands([](CLI::App*) { return true; }))
-      if (known->get_name() == word) return true;
-    std::cerr << app.get_name() << ": there is no command '" << word << "'; --help lists them\n";
-    return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -180,7 +168,12 @@ int main(int argc, char** argv) {
   add_queries(*w, r);
   CLI::App* comp = app.add_subcommand("completion", "shell completion: bash, zsh or fish");
   comp->add_option("shell", shell)->required();
-  if (!known_command(app, argc, argv)) return 2;
+  std::vector<std::string> commands;
+  for (const CLI::App* c : app.get_subcommands([](CLI::App*) { return true; })) commands.push_back(c->get_name());
+  if (std::string word = sluice::unknown_command(argc, argv, commands); !word.empty()) {
+    std::cerr << app.get_name() << ": there is no command '" << word << "'; --help lists them\n";
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

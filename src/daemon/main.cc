@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "base/command_line.h"
 #include "config/config.h"
 #include "daemon/commands.h"
 #include "daemon/startup.h"
@@ -22,19 +23,6 @@ int check(const std::string& file, const std::vector<std::string>& set) {
   std::cout << file << ": fine; " << s.loaded.model.ports.size() << " ports, " << s.loaded.model.routes.size() << " routes, "
             << s.loaded.model.filter.rules.size() << " rules; needs about " << (b.total >> 20) << " MiB\n";
   return 0;
-}
-
-// CLI11 reports a misspelt subcommand as a missing one.
-bool known_command(CLI::App& app, int argc, char** argv) {
-  for (int i = 1; i < argc; i++) {
-    const std::string word = argv[i];
-    if (word.empty() || word[0] == '-') return true;
-    for (const CLI::App* known : app.get_subcommands([](CLI::App*) { return true; }))
-      if (known->get_name() == word) return true;
-    std::cerr << app.get_name() << ": there is no command '" << word << "'; --help lists them\n";
-    return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -102,7 +90,12 @@ int main(int argc, char** argv) {
   s->add_option("interfaces", interfaces, "interfaces; none: all");
   s->callback([&] { rc = port::print_doctor(interfaces); });
 
-  if (!known_command(app, argc, argv)) return 2;
+  std::vector<std::string> commands;
+  for (const CLI::App* c : app.get_subcommands([](CLI::App*) { return true; })) commands.push_back(c->get_name());
+  if (std::string word = sluice::unknown_command(argc, argv, commands); !word.empty()) {
+    std::cerr << app.get_name() << ": there is no command '" << word << "'; --help lists them\n";
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

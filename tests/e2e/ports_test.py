@@ -226,10 +226,10 @@ def route_files():
         f.write("# a comment\n203.0.113.0/24 198.18.2.10\n198.51.100.0/24 blackhole\n2001:db8:f::/48 2001:db8:2::10\n")
     with open(bad, "w") as f:
         f.write("203.0.113.0/24 198.18.2.10\n203.0.113.0/33 198.18.2.10\n")
-    with Running(rest="route-files: [%s]\n" % good) as r:
+    with Running(rest="route-files: [routes.txt]\n") as r:  # relative to the configuration's folder
         check(r.call("routes", to="203.0.113.7")["route"]["hops"] == [{"via": "198.18.2.10", "port": "wan"}], "route of a file")
         check(r.call("routes", to="198.51.100.7")["route"]["kind"] == "blackhole", "black hole of a file")
-        text = open(config(rest="route-files: [%s]\n" % bad)).read()
+        text = open(config(rest="route-files: [bad.txt]\n")).read()
         e = r.error("config.apply", text=text)
         check("bad.txt:2" in str(e), e)
         check(r.call("routes", to="203.0.113.7")["route"], "the failed change took the routes away")
