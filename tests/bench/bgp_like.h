@@ -43,7 +43,8 @@ inline std::vector<Prefix> bgp_like4(size_t n, uint64_t seed) {
                                              {26, 6},   {27, 5},  {28, 4},   {29, 3},  {32, 3}};
   std::mt19937_64 rng(seed);
   return distinct(n, [&] {
-    uint32_t a = (1u + static_cast<uint32_t>(rng() % 223)) << 24 | static_cast<uint32_t>(rng() & 0xffffff);
+    auto first = 1u + static_cast<uint32_t>(rng() % 222);  // unicast, without loopback
+    uint32_t a = (first >= 127 ? first + 1 : first) << 24 | static_cast<uint32_t>(rng() & 0xffffff);
     return Prefix{Ip4::from_host(a), draw_length(rng, kLengths)};
   });
 }
