@@ -62,7 +62,7 @@ class Generator final : public Port {
   const FrameTemplate& pick(Source& s) {
     if (templates_.size() == 1) [[likely]]
       return templates_[0];
-    s.imix = (s.imix + 1) % std::size(kImixOrder);
+    s.imix = s.imix + 1 == std::size(kImixOrder) ? 0 : s.imix + 1;
     return templates_[kImixOrder[s.imix]];
   }
 

@@ -74,6 +74,23 @@ TEST_F(Generated, frames_are_right_for_all_kinds) {
       }
 }
 
+// One flow in 65,536 sums to zero, which UDP sends as 0xffff.
+TEST_F(Generated, udp_checksums_are_never_left_out) {
+  GeneratorOptions g;
+  g.to = *parse_mac("02:00:00:00:00:99");
+  const FrameTemplate t = FrameTemplate::build(g, 60, {});
+  const FlowSpace s = FlowSpace::of(*parse_prefix("10.0.0.0/8"), *parse_prefix("11.0.0.0/8"));
+  Bytes b(FrameTemplate::kLargest);
+  unsigned all_ones = 0;
+  for (uint64_t i = 0; i < 300'000; i++) {
+    t.write<false, false>(b.data(), s.flow<false>(i));
+    const uint16_t sum = wire::peek<wire::UdpHdr>(b, 34)->checksum.raw();
+    ASSERT_NE(sum, 0) << i;
+    all_ones += sum == 0xffff;
+  }
+  EXPECT_GT(all_ones, 0u);
+}
+
 TEST_F(Generated, flows_stay_distinct_in_the_narrowest_prefixes) {
   FlowSpace s = FlowSpace::of(*parse_prefix("192.0.2.1/32"), *parse_prefix("192.0.2.2/32"));
   std::vector<bool> seen(1u << 24);
