@@ -140,9 +140,10 @@ class Parser {
                         (digits[0] != '0' || digits.size() == 1);
     if (!number || len > p.addr.bits()) {
       const std::string bits = std::to_string(p.addr.bits());
-      mistake(s.begin() + (slash == s.npos ? s.size() : slash + 1),
-              slash == s.npos ? "the prefix " + shown(s) + " has no length; did you mean " + to_string(p.addr) + "/" + bits + "?"
-                              : "found the prefix length " + shown(digits) + ", expected a number from 0 to " + bits);
+      if (slash == s.npos)
+        mistake(s.end(), "the prefix " + shown(s) + " has no length; did you mean " + to_string(p.addr) + "/" + bits + "?");
+      else
+        mistake(digits.begin(), "found the prefix length " + shown(digits) + ", expected a number from 0 to " + bits);
       return false;
     }
     p.len = static_cast<uint8_t>(len);
@@ -187,7 +188,8 @@ class Parser {
       const std::string_view one = s.substr(from, comma - from);
       IpAddr a;
       if (!parse_address(one, a))
-        return mistake(s.begin() + from, "found " + shown(one) + ", expected the address of a next hop, blackhole or unreachable"), false;
+        return mistake(one.begin(), "found " + shown(one) + ", expected the address of a next hop, blackhole or " +
+                                        "unreachable"), false;
       if (!t.via.empty() && t.via[0].family != a.family)
         return mistake(s.begin() + from, "next hops of both families in one route"), false;
       if (std::find(t.via.begin(), t.via.end(), a) != t.via.end())

@@ -219,7 +219,8 @@ void append(const Rule& r, uint32_t index, std::vector<typename Layout<kWords>::
 
 
 template <class Input, unsigned kWords>
-Result<rte_acl_ctx*> compile(const std::vector<typename Layout<kWords>::Entry>& entries, unsigned family, int numa_node) {
+Result<rte_acl_ctx*> compile(const std::vector<typename Layout<kWords>::Entry>& entries, unsigned family,
+                             int numa_node) {
   if (entries.empty()) return static_cast<rte_acl_ctx*>(nullptr);
   static std::atomic<unsigned> next{0};
   std::string name = "rules" + std::to_string(family) + "-" + std::to_string(next.fetch_add(1));

@@ -3,6 +3,7 @@
 // 10,000 rules. A linear search stands beside it.
 #include <benchmark/benchmark.h>
 #include <rte_cycles.h>
+#include <rte_malloc.h>
 
 #include <random>
 
@@ -59,14 +60,23 @@ std::vector<Key> packets(const std::vector<Rule>& rules) {
   return keys;
 }
 
+size_t heap_in_use() {
+  rte_malloc_socket_stats s{};
+  rte_malloc_get_socket_stats(0, &s);
+  return s.heap_allocsz_bytes;
+}
+
 void BM_Build(benchmark::State& state) {
   auto rules = firewall(static_cast<unsigned>(state.range(0)), static_cast<unsigned>(state.range(1)));
-  size_t entries = 0;
+  size_t entries = 0, bytes = 0;
   for (auto _ : state) {
+    const size_t before = heap_in_use();
     auto s = RuleSet::build(rules, {});
     if (!s) return state.SkipWithError(s.error().c_str());
     entries = (*s)->figures().entries4 + (*s)->figures().entries6;
+    bytes = heap_in_use() - before;
   }
+  state.counters["bytes_per_entry"] = static_cast<double>(bytes) / static_cast<double>(entries);
   state.counters["entries"] = static_cast<double>(entries);
 }
 BENCHMARK(BM_Build)->ArgsProduct({{4, 6}, {100, 1000, 10'000}})->Unit(benchmark::kMillisecond);
