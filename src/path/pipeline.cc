@@ -254,9 +254,11 @@ template <class F>
   const bool tcp_event = mt.proto == wire::kProtoTcp && mt.has(kMetaPortsValid) &&
                          (frame[mt.l4 + offsetof(wire::TcpHdr, flags)] &
                           (wire::kTcpSyn | wire::kTcpFin | wire::kTcpRst)) != 0;
-  const bool plain = word.usable() & (word.generation() == a.neighbor_generation) & (hop_limit(ip) > 1) &
-                     (mt.ip_length <= egress.mtu) & !mt.has(kMetaIpOptions) & (mt.l3 == kEthHeader) & !tcp_event;
-  if (!plain) [[unlikely]] return false;
+  // One branch for all of it.
+  const unsigned odd = unsigned{!word.usable()} | unsigned{word.generation() != a.neighbor_generation} |
+                       unsigned{hop_limit(ip) <= 1} | unsigned{mt.ip_length > egress.mtu} |
+                       (mt.flags & unsigned{kMetaIpOptions}) | unsigned{mt.l3 != kEthHeader} | unsigned{tcp_event};
+  if (odd) [[unlikely]] return false;
 
   decrement_hop_limit(ip);
   write_macs(frame, word.mac().word(), egress.mac);
