@@ -45,20 +45,13 @@ Result<std::unique_ptr<Port>> open_af_xdp(const Options& o, PacketPool& pool) {
 
 AfXdpPort::AfXdpPort(const Options& o, PacketPool& pool, NetdevControl control)
     : o_(o), pool_(pool), control_(std::move(control)) {
-  lanes_.resize(o.queues);
-  for (Lane& l : lanes_) {
-    l.queue = std::make_unique<AfXdpQueue>(pool, o.index);
-    l.wait_fd = epoll_create1(EPOLL_CLOEXEC);
-  }
+  for (unsigned q = 0; q < o.queues; q++) queues_.push_back(std::make_unique<AfXdpQueue>(pool, o.index));
 }
 
 AfXdpPort::~AfXdpPort() {
   stop();
   program_.reset();
-  for (Lane& l : lanes_) {
-    l.queue->close();
-    if (l.wait_fd >= 0) close(l.wait_fd);
-  }
+  queues_.clear();
   if (vlan_stripping_was_on_) (void)control_.set_offload(o_.device, Offload::rx_vlan, true).ok();
 }
 
@@ -143,9 +136,9 @@ Status AfXdpPort::bind_as(const Netdev& d, XdpAttach attach, bool zero_copy) {
   if (Status s = program_->attach(d.ifindex, attach); !s) return s;
   for (unsigned q = 0; q < o_.queues; q++) {
     XdpSocket::Options so{d.ifindex, q, o_.ring_size, zero_copy, o_.busy_poll};
-    if (Status s = lanes_[q].queue->open(so); !s) {
-      const int error = lanes_[q].queue->socket().error();
-      for (Lane& l : lanes_) l.queue->close();
+    if (Status s = queues_[q]->open(so); !s) {
+      const int error = queues_[q]->socket().error();
+      for (const auto& opened : queues_) opened->close();
       program_->detach();
       if (error == EOPNOTSUPP && zero_copy)
         return Error{"the driver" + (d.driver.empty() ? "" : " " + d.driver) + " does not offer it"};
@@ -206,13 +199,6 @@ void AfXdpPort::describe(const Netdev& d) {
   carrier_changes_seen_ = d.carrier_changes;
 }
 
-void AfXdpPort::watch(int lane_fd, int fd) const {
-  epoll_event e{};
-  e.events = EPOLLIN;
-  e.data.fd = fd;
-  epoll_ctl(lane_fd, EPOLL_CTL_ADD, fd, &e);
-}
-
 // The sockets are bound: gives them frames, then sends them the device's traffic.
 Status AfXdpPort::activate() {
   if (Status s = control_.set_up(o_.device); !s) return s;
@@ -220,18 +206,19 @@ Status AfXdpPort::activate() {
   if (program_->has_rules()) {
     program_->set_kernel_addresses(control_.addresses());
     if (Status s = mirror_.open(ifindex_, pool_, o_.index); !s) return s;
-    watch(lanes_[0].wait_fd, mirror_.fd());
+    epoll_event e{};
+    e.events = EPOLLIN;
+    epoll_ctl(queues_[0]->wait_fd(), EPOLL_CTL_ADD, mirror_.fd(), &e);
   }
   for (unsigned q = 0; q < o_.queues; q++) {
-    Lane& l = lanes_[q];
-    l.queue->prime();
-    if (l.queue->held() == 0)
+    AfXdpQueue& queue = *queues_[q];
+    queue.prime();
+    if (queue.held() == 0)
       return Error{"the packet pool (" + std::to_string(pool_.size()) + " packets) is too small for " +
                    std::to_string(o_.queues) + " queues of " + std::to_string(o_.ring_size) +
                    ": raise system.packets or lower ring-size"};
-    watch(l.wait_fd, l.queue->socket().fd());
-    l.queue->set_up(true);
-    if (Status s = program_->bind_queue(q, l.queue->socket().fd()); !s) return s;
+    queue.set_up(true);
+    if (Status s = program_->bind_queue(q, queue.socket().fd()); !s) return s;
   }
   state_ = State::running;
   if (const auto d = control_.link(o_.device)) link_up_ = d->running();
@@ -244,7 +231,7 @@ void AfXdpPort::deactivate() {
   program_->detach();
   retired_ = kernel_counts();
   mirror_.close();
-  for (Lane& l : lanes_) l.queue->close();
+  for (const auto& q : queues_) q->close();
   if (membership_ >= 0) close(std::exchange(membership_, -1));
 }
 
@@ -266,7 +253,7 @@ void AfXdpPort::stop() {
   if (state_ == State::running) {
     for (unsigned q = 0; q < o_.queues; q++) program_->unbind_queue(q);
     if (link_up())
-      for (Lane& l : lanes_) l.queue->drain();
+      for (const auto& q : queues_) q->drain();
     deactivate();
   }
   state_ = State::bound;
@@ -276,21 +263,21 @@ void AfXdpPort::stop() {
 
 unsigned AfXdpPort::rx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) {
   unsigned got = 0;
-  AfXdpQueue& q = *lanes_[queue].queue;
+  AfXdpQueue& q = *queues_[queue];
   if (queue == 0 && program_->has_rules() && q.is_up()) got = mirror_.poll(pkts, n);
   return got + q.rx_burst(pkts + got, n - got);
 }
 
 unsigned AfXdpPort::tx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) {
-  return link_up() ? lanes_[queue].queue->tx_burst(pkts, n) : 0;
+  return link_up() ? queues_[queue]->tx_burst(pkts, n) : 0;
 }
 
 void AfXdpPort::turn(unsigned queue, Instant) {
-  lanes_[queue].queue->turn();
+  queues_[queue]->turn();
 }
 
 bool AfXdpPort::arm(unsigned queue) {
-  AfXdpQueue& q = *lanes_[queue].queue;
+  AfXdpQueue& q = *queues_[queue];
   if (queue == 0 && program_->has_rules() && q.is_up() && mirror_.ready()) return false;
   return q.arm();
 }

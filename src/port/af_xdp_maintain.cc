@@ -33,10 +33,10 @@ NetdevStats since(const NetdevStats& a, const NetdevStats& b) {
 AfXdpPort::KernelCounts AfXdpPort::kernel_counts() const {
   KernelCounts sum = retired_;
   bool bound = false;
-  for (const Lane& l : lanes_) {
-    if (!l.queue->socket().is_open()) continue;
+  for (const auto& q : queues_) {
+    if (!q->socket().is_open()) continue;
     bound = true;
-    const xdp_statistics x = l.queue->socket().statistics();
+    const xdp_statistics x = q->socket().statistics();
     sum.dropped += x.rx_dropped;
     sum.ring_full += x.rx_ring_full;
     sum.fill_empty += x.rx_fill_ring_empty_descs;
@@ -62,9 +62,9 @@ Stats AfXdpPort::stats() const {
   s.kernel_passed = x[SLUICE_XDP_KERNEL];
   s.tx_errors = k.tx_invalid + k.device.tx_dropped + k.device.tx_errors;
   uint64_t copied = 0, kicks = 0, bad = 0;
-  for (const Lane& l : lanes_) {
-    const auto& c = l.queue->counters();
-    s.held += l.queue->held();
+  for (const auto& q : queues_) {
+    const auto& c = q->counters();
+    s.held += q->held();
     s.no_mbuf += c.no_mbuf.get();
     s.tx_errors += c.tx_refused.get();
     copied += c.copied.get();
@@ -113,7 +113,7 @@ std::vector<Event> AfXdpPort::maintain(const std::function<void()>& quiesce) {
 
 void AfXdpPort::lose(const std::function<void()>& quiesce, std::vector<Event>& events) {
   link_up_ = false;
-  for (Lane& l : lanes_) l.queue->set_up(false);
+  for (const auto& q : queues_) q->set_up(false);
   quiesce();
   deactivate();
   state_ = State::absent;
@@ -180,10 +180,10 @@ void AfXdpPort::follow_settings(const Netdev& d, std::vector<Event>& events) {
 // The kernel polls a device on a socket's behalf if frames carry the NAPI instance that brought them.
 void AfXdpPort::follow_busy_polling(std::vector<Event>& events) {
   if (busy_polling_said_) return;
-  for (Lane& l : lanes_) {
-    if (l.queue->counters().rx_packets.get() == 0) continue;
-    const bool effective = l.queue->socket().napi_id() != 0;
-    l.queue->set_busy_polling(effective);
+  for (const auto& q : queues_) {
+    if (q->counters().rx_packets.get() == 0) continue;
+    const bool effective = q->socket().napi_id() != 0;
+    q->set_busy_polling(effective);
     if (busy_polling_said_) continue;
     busy_polling_said_ = true;
     say(events, effective ? Event::Level::info : Event::Level::warning,

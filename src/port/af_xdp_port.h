@@ -31,8 +31,9 @@ class AfXdpPort final : public Port {
   unsigned rx_burst(unsigned queue, Instant now, rte_mbuf** pkts, unsigned n) override;
   unsigned tx_burst(unsigned queue, Instant now, rte_mbuf** pkts, unsigned n) override;
   void turn(unsigned queue, Instant now) override;
-  int wait_fd(unsigned queue) override { return lanes_[queue].wait_fd; }
+  int wait_fd(unsigned queue) override { return queues_[queue]->wait_fd(); }
   bool arm(unsigned queue) override;
+  void disarm(unsigned queue) override { queues_[queue]->disarm(); }
 
   const Info& info() const override { return info_; }
   Stats stats() const override;
@@ -43,11 +44,6 @@ class AfXdpPort final : public Port {
 
  private:
   enum class State : uint8_t { bound, running, absent };
-  struct Lane {
-    std::unique_ptr<AfXdpQueue> queue;
-    int wait_fd = -1;  // an epoll descriptor, so that it outlives the sockets behind it
-  };
-
   // What the kernel counts, and forgets with the socket or the device.
   struct KernelCounts {
     uint64_t dropped = 0, ring_full = 0, fill_empty = 0, rx_invalid = 0, tx_invalid = 0;
@@ -63,7 +59,6 @@ class AfXdpPort final : public Port {
   void describe(const Netdev& d);
   Status activate();
   void deactivate();
-  void watch(int lane_fd, int fd) const;
 
   void lose(const std::function<void()>& quiesce, std::vector<Event>& events);
   void regain(std::vector<Event>& events);
@@ -77,7 +72,7 @@ class AfXdpPort final : public Port {
   mutable NetdevControl control_;
   Info info_;
   std::unique_ptr<XdpProgram> program_;
-  std::vector<Lane> lanes_;
+  std::vector<std::unique_ptr<AfXdpQueue>> queues_;
   mutable XdpMirror mirror_;  // PACKET_STATISTICS resets what it tells
   State state_ = State::bound;
   std::atomic<bool> link_up_{false};

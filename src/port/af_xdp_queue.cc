@@ -1,6 +1,7 @@
 #include "port/af_xdp_queue.h"
 
 #include <rte_prefetch.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,16 +20,32 @@ AfXdpQueue::AfXdpQueue(PacketPool& pool, uint16_t port_index)
       memory_(pool.memory()),
       data_offset_(pool.data_offset()),
       port_index_(port_index),
+      wait_fd_(epoll_create1(EPOLL_CLOEXEC)),
       posted_chunks_(pool.memory_size() / PacketPool::kChunk),
       sending_chunks_(pool.memory_size() / PacketPool::kChunk) {}
 
 AfXdpQueue::~AfXdpQueue() {
   close();
+  ::close(wait_fd_);
 }
 
 Status AfXdpQueue::open(const XdpSocket::Options& o) {
   ring_size_ = o.ring_size;
   return socket_.open(o, pool_);
+}
+
+// An lcore that went to sleep on the last socket must be woken by this one.
+void AfXdpQueue::prime() {
+  refill();
+  watch(true);
+}
+
+void AfXdpQueue::watch(bool on) {
+  if (watched_ == on) return;
+  watched_ = on;
+  epoll_event e{};
+  e.events = EPOLLIN;
+  epoll_ctl(wait_fd_, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, socket_.fd(), &e);
 }
 
 unsigned AfXdpQueue::rx_burst(rte_mbuf** pkts, unsigned n) {
@@ -208,7 +225,12 @@ bool AfXdpQueue::arm() {
   if (!up_.load(std::memory_order_acquire)) return true;
   turn();
   if (socket_.fill.needs_wakeup()) socket_.kick_receive();
+  watch(true);
   return socket_.receive.available(1) == 0;
+}
+
+void AfXdpQueue::disarm() {
+  if (up_.load(std::memory_order_acquire)) watch(false);
 }
 
 void AfXdpQueue::drain() {
@@ -225,6 +247,7 @@ void AfXdpQueue::close() {
   set_up(false);
   if (!socket_.is_open()) return;
   reap();
+  watch(false);
   socket_.close();
   for (size_t chunk = 0; chunk < posted_chunks_.size(); chunk++) {
     rte_mbuf* m = pool_.mbuf_at(chunk * PacketPool::kChunk);

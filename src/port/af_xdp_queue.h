@@ -16,6 +16,10 @@
 // `transmit` was given; close() gives back what is still marked. They also catch an address that was never
 // given.
 //
+// Sleeping. wait_fd is an epoll descriptor that lives as long as the queue, while sockets come and go behind
+// it. The socket is in it only from arm to disarm: a socket that is watched costs the kernel a locked wake-up
+// for each batch of frames, on the sender's time.
+//
 // Threads: rx_burst, tx_burst, turn, arm are the lcore's; everything else is the control thread's, and what
 // frees the rings runs only while no lcore can be inside (set_up(false), then the quiesce of maintain).
 #pragma once
@@ -42,16 +46,18 @@ class alignas(64) AfXdpQueue {
   unsigned tx_burst(rte_mbuf** pkts, unsigned n);
   void turn();
   bool arm();
+  void disarm();
 
   // --- control thread
   Status open(const XdpSocket::Options& o);  // bound, but without frames
-  void prime() { refill(); }                 // gives the kernel frames to receive into
+  void prime();  // gives the kernel frames to receive into, and watches the socket
   void set_up(bool up) { up_.store(up, std::memory_order_release); }
   bool is_up() const { return up_.load(std::memory_order_acquire); }
   void drain();  // waits a moment for what was accepted to be sent
   void close();  // every mbuf back in the pool
   void set_busy_polling(bool on) { busy_polling_.store(on, std::memory_order_relaxed); }
 
+  int wait_fd() const { return wait_fd_; }
   const XdpSocket& socket() const { return socket_; }
   unsigned held() const {
     return posted_.load(std::memory_order_relaxed) + sending_.load(std::memory_order_relaxed);
@@ -66,6 +72,7 @@ class alignas(64) AfXdpQueue {
   void refill();
   void reap();
   void kick();
+  void watch(bool on);
   struct Sendable {
     rte_mbuf* owner = nullptr;  // whose chunk it is; the ring holds one reference
     uint64_t address = 0;
@@ -89,6 +96,8 @@ class alignas(64) AfXdpQueue {
   const uint64_t data_offset_;
   const uint16_t port_index_;
   uint32_t ring_size_ = 0;
+  const int wait_fd_;
+  bool watched_ = false;
   std::atomic<bool> up_{false};
   std::atomic<bool> busy_polling_{false};
   std::atomic<uint32_t> posted_{0};   // mbufs in fill, in the kernel's hands, or in receive

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
 
 #include "port/af_xdp.h"
@@ -82,7 +83,7 @@ inline std::string refusal(const port::Options& o, PacketPool& pool) {
 }
 
 // Frames of one queue: `want` of them, or what there was when none came for `ms`.
-inline std::vector<rte_mbuf*> receive(port::Port& port, unsigned queue, size_t want, int ms = 2000) {
+inline std::vector<rte_mbuf*> receive(port::Port& port, unsigned queue, size_t want, int ms = 5000) {
   std::vector<rte_mbuf*> all;
   pollfd p{port.wait_fd(queue), POLLIN, 0};
   while (all.size() < want) {
@@ -99,6 +100,25 @@ inline uint64_t extended(const port::Stats& s, const std::string& name) {
     if (key == name) return n;
   ADD_FAILURE() << "no statistic " << name;
   return 0;
+}
+
+// Waits for a condition, not for a time: five seconds are for a machine that is starved.
+inline bool until(const std::function<bool()>& condition) {
+  for (int tries = 0; tries < 5000; tries++) {
+    if (condition()) return true;
+    poll(nullptr, 0, 1);
+  }
+  return false;
+}
+
+// Sends frames one way, no faster than the XDP program sees them: a veth's own queue holds 256.
+inline void send_all(Station& far, const port::Port& port, const std::vector<Frame>& frames) {
+  const uint64_t before = extended(port.stats(), "xdp_redirected");
+  for (size_t i = 0; i < frames.size(); i++) {
+    ASSERT_TRUE(far.send(frames[i]));
+    if (i % 32 != 31 && i + 1 != frames.size()) continue;
+    ASSERT_TRUE(until([&] { return extended(port.stats(), "xdp_redirected") == before + i + 1; }));
+  }
 }
 
 inline bool said(const std::vector<port::Event>& events, const std::string& part) {

@@ -91,7 +91,7 @@ class Station {
     return ::send(fd_, frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size());
   }
   // The next frame; empty after `ms` without one.
-  std::vector<uint8_t> receive(int ms = 2000) {
+  std::vector<uint8_t> receive(int ms = 5000) {
     pollfd p{fd_, POLLIN, 0};
     if (poll(&p, 1, ms) <= 0) return {};
     std::vector<uint8_t> frame(65536);
