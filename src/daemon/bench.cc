@@ -42,7 +42,7 @@ config::Model model_of(const BenchOptions& o, uint64_t flows, unsigned burst) {
   in.generator.flows = flows;
   in.generator.random = o.random && flows > 1;
   in.generator.size = o.size;
-  in.generator.burst = burst;
+  in.generator.burst = std::min(burst, kMaxBurst);
   in.generator.sources = prefix(o.ip6 ? "2001:db8:a000::/40" : "198.18.128.0/17");
   in.generator.destinations = prefix(o.ip6 ? "2001:db8:b000::/40" : "198.19.0.0/16");
   out.name = "out";
@@ -130,7 +130,13 @@ Status stages(const BenchOptions& o, uint64_t flows, unsigned burst) {
   // Flows are learnt before the clock starts: the row is about established ones.
   const uint64_t warm = flows * 4 + 10'000;
   for (uint64_t n = 0; n < warm;) n += s.box->turn(at(rte_rdtsc()));
-  print(measure({"forward", flows, burst}, o.seconds, [&](uint64_t now) { return s.box->turn(at(now)); }), o.as_json);
+  // A burst longer than what is taken from a port at once comes in several turns of one moment.
+  const unsigned turns = (burst + kMaxBurst - 1) / kMaxBurst;
+  print(measure({"forward", flows, burst}, o.seconds, [&](uint64_t now) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < turns; i++) n += s.box->turn(at(now));
+    return n;
+  }), o.as_json);
   s.box->stop();
   return {};
 }

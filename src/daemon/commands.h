@@ -24,7 +24,7 @@ struct ReplayOptions {
 int replay(const ReplayOptions& o);
 
 struct BenchOptions {
-  std::vector<unsigned> bursts{1, 2, 4, 8, 16, 32, 64};
+  std::vector<unsigned> bursts{1, 2, 4, 8, 16, 32, 64, 256};
   std::vector<uint64_t> flows{1, 1000, 100'000, 1'000'000};
   unsigned size = 60;
   unsigned rules = 0, routes = 1;

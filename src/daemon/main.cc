@@ -4,6 +4,7 @@
 #include "base/command_line.h"
 #include "config/config.h"
 #include "daemon/commands.h"
+#include "daemon/log.h"
 #include "daemon/startup.h"
 #include "port/doctor.h"
 
@@ -33,6 +34,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.footer("Exit status: 0 done, 1 failed, 2 wrong usage or a mistake in the configuration.");
   int rc = 0;
+  daemon::start_log(false);  // on standard error from the first word on: output is for results
   std::string file;
   std::vector<std::string> set;
   auto with_config = [&](CLI::App* s) {
@@ -73,7 +75,7 @@ int main(int argc, char** argv) {
 
   daemon::BenchOptions bench;
   s = app.add_subcommand("bench", "cycles and Mpps of the path, packets from memory; needs no root");
-  s->add_option("--bursts", bench.bursts, "burst sizes")->delimiter(',')->check(CLI::Range(1, 64));
+  s->add_option("--bursts", bench.bursts, "burst sizes, 1 to 256")->delimiter(',')->check(CLI::Range(1, 256));
   s->add_option("--flows", bench.flows, "numbers of flows")->delimiter(',')->check(CLI::Range(1, 10'000'000));
   s->add_option("--size", bench.size, "frame bytes without FCS; 0: IMIX")->capture_default_str()->check(CLI::Range(0, 1514));
   s->add_option("--rules", bench.rules, "filter rules in front of the one that permits")->capture_default_str()->check(CLI::Range(0, 100'000));
