@@ -56,6 +56,8 @@ unsigned AfXdpQueue::rx_burst(rte_mbuf** pkts, unsigned n) {
     if (busy_polling_.load(std::memory_order_relaxed) || socket_.fill.needs_wakeup()) socket_.kick_receive();
     return 0;
   }
+  if (watched_) [[unlikely]]
+    watch(false);
   for (uint32_t i = 0; i < got; i++) {
     pkts[i] = pool_.mbuf_at(ring[i].addr);
     rte_prefetch0(pkts[i]);
@@ -112,6 +114,8 @@ void AfXdpQueue::refill() {
 
 unsigned AfXdpQueue::tx_burst(rte_mbuf** pkts, unsigned n) {
   if (!up_.load(std::memory_order_acquire)) return 0;
+  if (watched_) [[unlikely]]
+    watch(false);
   reap();
   auto& ring = socket_.transmit;
   n = std::min(n, ring.room(n));

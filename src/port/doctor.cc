@@ -102,6 +102,10 @@ void advise(InterfaceReport& r, NetdevControl& control) {
     say("Its peer leaves L4 checksums unfinished; sluice repairs them, or: ethtool -K PEER tx off. A peer "
         "with VLAN "
         "interfaces on it also needs: ethtool -K PEER txvlan off.");
+  if (d.driver == "virtio_net" || d.kind == "tun")
+    say("Frames may come with unfinished L4 checksums (the other end is on this machine, or its host); "
+        "sluice "
+        "repairs them.");
   if (d.xdp_attached)
     say("An XDP program (id " + std::to_string(d.xdp_program) +
         ") is attached to it: unless that is a running sluice, "
