@@ -27,7 +27,7 @@ struct Instant {
   constexpr auto operator<=>(const Instant&) const = default;
   // never() stays never(): a deadline that is not armed must not wrap round.
   friend constexpr Instant operator+(Instant t, Duration d) {
-    return t.ns > INT64_MAX - d.ns ? never() : Instant{t.ns + d.ns};
+    return d.ns > 0 && t.ns > INT64_MAX - d.ns ? never() : Instant{t.ns + d.ns};
   }
   friend constexpr Instant operator-(Instant t, Duration d) { return {t.ns - d.ns}; }
   friend constexpr Duration operator-(Instant a, Instant b) { return {a.ns - b.ns}; }

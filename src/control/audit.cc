@@ -53,6 +53,13 @@ Audit read_once(engine::Box& box) {
   out.rows.back().name = "box";
   for (unsigned w = 0; w < box.workers(); w++) add(out, box.worker_account(w), ports.size());
   add(out, box.stack_account(), ports.size());
+  // What a port could not make a packet of never reached an engine: the port's own books have it.
+  for (size_t p = 0; p < ports.size(); p++)
+    for (const auto& [reason, n] : ports[p]->stats().rejected) {
+      out.rows[p].received += n;
+      out.rows[p].dropped += n;
+      out.rows[p].drops[static_cast<unsigned>(reason)] += n;
+    }
   for (const AuditRow& r : out.rows) {
     out.sum.received += r.received;
     out.sum.created += r.created;

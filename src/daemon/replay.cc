@@ -114,7 +114,7 @@ Instant play(engine::Box& box, Instant* clock) {
 void summary(const control::Audit& a, Duration length) {
   std::cout << "replayed " << a.sum.received << " packets, " << static_cast<double>(length.ns) / 1e9 << " s of captures\n";
   for (size_t i = 0; i < a.totals.size(); i++)
-    std::cout << "  " << a.rows[i].name << ": received " << a.totals[i].rx_packets << ", transmitted " << a.totals[i].tx_packets
+    std::cout << "  " << a.rows[i].name << ": received " << a.rows[i].received << ", transmitted " << a.totals[i].tx_packets
               << ", dropped " << a.rows[i].dropped << "\n";
   for (unsigned r = 0; r < kDropReasons; r++)
     if (a.sum.drops[r]) std::cout << "  drop " << drop_info(static_cast<DropReason>(r)).name << " " << a.sum.drops[r] << "\n";

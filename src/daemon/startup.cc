@@ -59,12 +59,17 @@ Status assemble(Startup& s, const std::function<void(engine::BoxOptions&)>& adju
   const config::Model& m = s.loaded.model;
   engine::BoxOptions b = control::box_options(m);
   if (adjust) adjust(b);
+  for (port::Options& p : b.ports) p.pcap_live = !b.virtual_time;
   auto huge = eal_with_huge_pages(m, b);
   if (!huge) return Error{huge.error()};
   b.huge_pages = *huge;
-  auto box = engine::Box::create(b);
-  if (!box) return Error{box.error()};
-  s.box = std::move(*box);
+  try {
+    auto box = engine::Box::create(b);
+    if (!box) return Error{box.error()};
+    s.box = std::move(*box);
+  } catch (const std::bad_alloc&) {
+    return Error{"no memory for the flow tables: lower flows.ip4, flows.ip6 or the number of workers"};
+  }
   auto snapshot = control::build_snapshot(m, control::port_facts(*s.box), nullptr, s.box->workers());
   if (!snapshot) return Error{snapshot.error()};
   s.box->publish(*snapshot);
