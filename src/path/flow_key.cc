@@ -173,9 +173,10 @@ typename F::RuleKey rule_key(const typename F::Key& k, uint16_t out_port) {
   r.proto = t.proto();
   r.l4_known = t.has_ports();
   if (!r.l4_known) {
-    // A protocol that later fragments hide counts as TCP: what hides most gets least.
+    // A protocol that later fragments or a second fragment header hide counts as TCP: what hides most gets
+    // least.
     if (F::kFamily == 6 && (r.proto == wire::kProtoHopByHop || r.proto == wire::kProtoRouting ||
-                            r.proto == wire::kProtoDestOpts))
+                            r.proto == wire::kProtoFragment || r.proto == wire::kProtoDestOpts))
       r.proto = wire::kProtoTcp;
   } else if (is_icmp(t.proto())) {
     r.sport = t.sport() >> 8, r.dport = t.sport() & 0xff;

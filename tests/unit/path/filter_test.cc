@@ -49,6 +49,19 @@ TEST_F(Filter, FirstMatchWins) {
   expect_forwarded(kA, tcp4(kA4, kB4, 1000, 24, kTcpAck), kB);
 }
 
+// Only the box's walk ends there: a host may well go on and find the port that is denied.
+TEST_F(Filter, PortsBehindASecondFragmentHeaderOrAVeryLongChainCountAsDenied) {
+  Rule no = permit_ab("no smb", 6, false, {{445, 445}});
+  no.action = RuleAction::deny;
+  filter({no, rule("rest", RuleAction::permit)});
+  const Octets segment = tcp(1000, 445, kTcpSyn);
+  expect_dropped(kA, ip6({.next = 44}, frag6(44, 0, false) + frag6(6, 0, false) + segment), DropReason::rule_deny);
+  Octets chain;
+  for (int i = 0; i < 17; i++) chain = chain + ext(i < 16 ? 60 : 6, {});
+  expect_dropped(kA, ip6({.next = 60}, chain + segment), DropReason::rule_deny);
+  expect_forwarded(kA, ip6({.next = 44}, frag6(6, 0, false) + tcp(1000, 446, kTcpSyn)), kB);
+}
+
 TEST_F(Filter, RulesAreForForwardedPacketsAlone) {
   filter({});
   in(kA, udp4(kA4, "198.18.1.1"));
