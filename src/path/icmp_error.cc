@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "packet/buf.h"
+#include "wire/checksum.h"
 #include "wire/icmp_build.h"
 #include "wire/martian.h"
 
@@ -52,6 +53,14 @@ bool single_host(const Interfaces& ifs, const IpAddr& a) {
 
 bool group4(const Interfaces& ifs, const IpAddr& dst) {
   return dst.v4().multicast() || dst.v4().host() == UINT32_MAX || connected_broadcast(ifs, dst);
+}
+
+// The destination would not see a damaged segment, and could not have acknowledged what it says.
+bool tcp_checksum_ok(const Ends& e, ConstBytes segment) {
+  const auto n = static_cast<uint32_t>(segment.size());
+  const uint64_t pseudo = e.src.family == 4 ? wire::pseudo_sum(e.src.v4(), e.dst.v4(), wire::kProtoTcp, n)
+                                            : wire::pseudo_sum(e.src.v6(), e.dst.v6(), wire::kProtoTcp, n);
+  return wire::fold16(wire::sum_bytes(segment.data(), n, pseudo)) == 0xffff;
 }
 
 // RFC 1812 4.3.2.7 (1): nothing about errors; nor about types that nobody knows to be none.
@@ -190,13 +199,15 @@ rte_mbuf* IcmpErrors::make_tcp_reset(const Snapshot& s, Instant now, const rte_m
   const Interfaces& ifs = *s.interfaces;
   const Ends e = ends_of(packet, meta.family);
   const bool v4 = meta.family == 4;
-  if (meta.proto != wire::kProtoTcp || meta.flags & (kMetaFragLater | kMetaL2Group | kMetaL4Short)) return nullptr;
+  // Of a fragmented segment nobody knows the length, which the reset acknowledges.
+  if (meta.proto != wire::kProtoTcp || meta.fragment() || meta.flags & (kMetaL2Group | kMetaL4Short)) return nullptr;
   if (!single_host(ifs, e.src) || (v4 ? group4(ifs, e.dst) : e.dst.v6().multicast())) return nullptr;
+  const size_t l4 = meta.l4 - size_t{meta.l3};
+  if (!tcp_checksum_ok(e, packet.subspan(l4))) return nullptr;
   // Built first: what draws no reset costs no token.
   rte_mbuf* m = whole_buffer(pool_);
   if (!m) return nullptr;
   const Bytes out = bytes_of(m).subspan(kEthernet);
-  const size_t l4 = meta.l4 - size_t{meta.l3};
   size_t length = v4 ? wire::build_tcp_reset4(out, packet, l4, id_++) : wire::build_tcp_reset6(out, packet, l4);
   if (length != 0 && !within_rate(s.icmp, now, e.src)) length = 0;
   m = finish(m, length, meta.family, meta.in_port);

@@ -110,6 +110,14 @@ inline Octets tcp(unsigned sport, unsigned dport, uint8_t flags, uint32_t seq = 
   return words({sport, dport, seq >> 16, seq & 0xffff, ack >> 16, ack & 0xffff, unsigned(offset << 12 | flags), 1000, 0, 0}) +
          data;
 }
+// Puts the right checksum into the TCP segment from `l4` to the end of a packet.
+inline void seal_tcp(Octets& ip, size_t l4) {
+  const bool six = ip[0] >> 4 == 6;
+  const Octets ends(ip.begin() + (six ? 8 : 12), ip.begin() + (six ? 40 : 20));
+  put16(ip, l4 + 16, 0);
+  const Octets segment(ip.begin() + static_cast<std::ptrdiff_t>(l4), ip.end());
+  put16(ip, l4 + 16, plain_checksum(ends + words({6, unsigned(segment.size())}) + segment));
+}
 inline Octets icmp(uint8_t type, uint8_t code, const Octets& rest = zeros(4), const Octets& data = {}) {
   Octets o = Octets{type, code, 0, 0} + rest + data;
   if (o.size() >= 4) put16(o, 2, plain_checksum(o));

@@ -92,6 +92,12 @@ class IcmpErrorsTest : public ::testing::Test {
     else if (proto == 6) pseudo = Octets(p.begin() + 12, p.begin() + 20) + words({proto, unsigned(l4.size())});
     EXPECT_EQ(plain_sum(pseudo + l4), 0xffffu);
   }
+  // `ip` with its TCP checksum put in; of IPv6, where the segment starts at `l4`.
+  static Octets sealed(Octets ip, size_t l4 = 40) {
+    if (ip[0] >> 4 == 4) l4 = (ip[0] & 15u) * 4;
+    if (ip.size() >= l4 + 20) seal_tcp(ip, l4);
+    return ip;
+  }
   static Octets tail(const Octets& o, size_t from) { return Octets(o.begin() + from, o.end()); }
   static Ip4 source4(const Octets& p) { return *wire::peek<Ip4>(p, 12); }
   static Ip6 source6(const Octets& p) { return *wire::peek<Ip6>(p, 8); }
@@ -270,8 +276,8 @@ TEST_F(IcmpErrorsTest, TcpReset) {
   for (const auto& t : table) {
     for (bool six : {false, true}) {
       const Octets seg = tcp(1000, 113, t.flags, s, 77, pattern(t.data));
-      const Octets p = reset(six ? ip6({.next = 60}, ext(6, {}) + seg)
-                                 : ip4({.proto = 6, .options = {0x94, 4, 0, 0}}, seg));
+      const Octets p = reset(six ? sealed(ip6({.next = 60}, ext(6, {}) + seg), 48)
+                                 : sealed(ip4({.proto = 6, .options = {0x94, 4, 0, 0}}, seg)));
       ASSERT_EQ(p.size(), six ? 60u : 40u);
       const size_t l4 = six ? 40 : 20;
       if (six) {
@@ -289,31 +295,52 @@ TEST_F(IcmpErrorsTest, TcpReset) {
   }
 }
 
+// Its destination would not answer what is damaged, and what a fragment leaves out is acknowledged too.
+TEST_F(IcmpErrorsTest, NoTcpResetAboutADamagedOrFragmentedSegment) {
+  const Octets seg = tcp(1000, 113, wire::kTcpSyn, 5, 0, pattern(12));
+  for (const Octets& ip : {sealed(ip4({.proto = 6}, seg)), sealed(ip6({.next = 6}, seg))}) {
+    const size_t l4 = ip.size() - seg.size();
+    EXPECT_FALSE(reset(ip).empty());
+    for (size_t at : {l4 + 4, l4 + 16, ip.size() - 1}) {
+      Octets bad = ip;
+      bad[at] ^= 0x10;
+      EXPECT_TRUE(reset(bad).empty()) << at;
+    }
+  }
+  EXPECT_TRUE(reset(sealed(ip4({.proto = 6, .frag = 0x2000}, seg))).empty());
+  EXPECT_TRUE(reset(sealed(ip6({.next = 44}, frag6(6, 0, true) + seg), 48)).empty());
+  EXPECT_FALSE(reset(sealed(ip6({.next = 44}, frag6(6, 0, false) + seg), 48)).empty()) << "an atomic fragment is whole";
+}
+
 TEST_F(IcmpErrorsTest, NoTcpReset) {
   using namespace wire;
   const Octets syn = tcp(1, 2, kTcpSyn);
+  const auto four = [](const V4& f, const Octets& segment) { return sealed(ip4(f, segment)); };
   for (uint8_t f : {kTcpRst, uint8_t(kTcpRst | kTcpAck), uint8_t(kTcpRst | kTcpSyn)})
-    EXPECT_TRUE(reset(ip4({.proto = 6}, tcp(1, 2, f))).empty());
+    EXPECT_TRUE(reset(four({.proto = 6}, tcp(1, 2, f))).empty());
   for (size_t n = 0; n < 20; ++n)
-    EXPECT_TRUE(reset(ip4({.proto = 6}, Octets(syn.begin(), syn.begin() + n))).empty()) << n;
+    EXPECT_TRUE(reset(four({.proto = 6}, Octets(syn.begin(), syn.begin() + n))).empty()) << n;
   for (uint8_t offset : Octets{0, 1, 4, 6, 15})
-    EXPECT_TRUE(reset(ip4({.proto = 6}, tcp(1, 2, kTcpSyn, 0, 0, {}, offset))).empty());
-  EXPECT_FALSE(reset(ip4({.proto = 6}, tcp(1, 2, kTcpSyn, 0, 0, zeros(4), 6))).empty());
-  EXPECT_TRUE(reset(ip4({.proto = 6, .frag = 5}, syn)).empty());
-  EXPECT_TRUE(reset(ip4({.proto = 17}, syn)).empty());
-  EXPECT_TRUE(reset(ip4({.dst = "224.0.0.1", .proto = 6}, syn)).empty());
-  EXPECT_TRUE(reset(ip4({.dst = "198.18.2.255", .proto = 6}, syn)).empty());
-  EXPECT_TRUE(reset(ip4({.src = "127.0.0.1", .proto = 6}, syn)).empty());
-  EXPECT_TRUE(reset(ip6({.dst = "ff05::1", .next = 6}, syn)).empty());
-  EXPECT_TRUE(reset(ip4({.proto = 6}, syn), kBroadcast).empty());
+    EXPECT_TRUE(reset(four({.proto = 6}, tcp(1, 2, kTcpSyn, 0, 0, {}, offset))).empty());
+  EXPECT_FALSE(reset(four({.proto = 6}, tcp(1, 2, kTcpSyn, 0, 0, zeros(4), 6))).empty());
+  EXPECT_TRUE(reset(four({.proto = 6, .frag = 5}, syn)).empty());
+  EXPECT_TRUE(reset(four({.proto = 6, .frag = 0x2000}, syn)).empty());
+  EXPECT_TRUE(reset(ip4({.proto = 6}, syn)).empty());  // checksum 0: damaged on its way
+  EXPECT_TRUE(reset(ip6({.next = 6}, syn)).empty());
+  EXPECT_TRUE(reset(four({.proto = 17}, syn)).empty());
+  EXPECT_TRUE(reset(four({.dst = "224.0.0.1", .proto = 6}, syn)).empty());
+  EXPECT_TRUE(reset(four({.dst = "198.18.2.255", .proto = 6}, syn)).empty());
+  EXPECT_TRUE(reset(four({.src = "127.0.0.1", .proto = 6}, syn)).empty());
+  EXPECT_TRUE(reset(sealed(ip6({.dst = "ff05::1", .next = 6}, syn))).empty());
+  EXPECT_TRUE(reset(four({.proto = 6}, syn), kBroadcast).empty());
   s_.icmp.per_source_per_second = 0;
   s_.icmp.per_source_burst = 1;
-  EXPECT_FALSE(reset(ip4({.src = "198.18.1.77", .proto = 6}, syn)).empty());
-  EXPECT_TRUE(reset(ip4({.src = "198.18.1.77", .proto = 6}, syn)).empty());
+  EXPECT_FALSE(reset(four({.src = "198.18.1.77", .proto = 6}, syn)).empty());
+  EXPECT_TRUE(reset(four({.src = "198.18.1.77", .proto = 6}, syn)).empty());
   // What draws none costs none.
   s_.icmp.per_source_burst = 2;
-  EXPECT_TRUE(reset(ip4({.src = "198.18.1.78", .proto = 6}, tcp(1, 2, kTcpRst))).empty());
-  EXPECT_FALSE(reset(ip4({.src = "198.18.1.78", .proto = 6}, syn)).empty());
+  EXPECT_TRUE(reset(four({.src = "198.18.1.78", .proto = 6}, tcp(1, 2, kTcpRst))).empty());
+  EXPECT_FALSE(reset(four({.src = "198.18.1.78", .proto = 6}, syn)).empty());
 }
 
 }  // namespace

@@ -327,7 +327,9 @@ inline Octets udp4(std::string_view src, std::string_view dst, unsigned sport = 
 inline Octets tcp4(std::string_view src, std::string_view dst, unsigned sport, unsigned dport, uint8_t flags) {
   V4 h;
   h.src = src, h.dst = dst, h.proto = 6;
-  return ip4(h, tcp(sport, dport, flags, 1, 1, pattern(10)));
+  Octets p = ip4(h, tcp(sport, dport, flags, 1, 1, pattern(10)));
+  seal_tcp(p, 20);
+  return p;
 }
 inline Octets udp6(std::string_view src, std::string_view dst, unsigned sport = 1000, unsigned dport = 2000,
                    const Octets& data = pattern(18), V6 h = {}) {
