@@ -200,7 +200,8 @@ rte_mbuf* IcmpErrors::make_tcp_reset(const Snapshot& s, Instant now, const rte_m
   const Ends e = ends_of(packet, meta.family);
   const bool v4 = meta.family == 4;
   // Of a fragmented segment nobody knows the length, which the reset acknowledges.
-  if (meta.proto != wire::kProtoTcp || meta.fragment() || meta.flags & (kMetaL2Group | kMetaL4Short)) return nullptr;
+  if (meta.proto != wire::kProtoTcp || meta.fragment()) return nullptr;
+  if (meta.flags & (kMetaL2Group | kMetaL4Short)) return nullptr;
   if (!single_host(ifs, e.src) || (v4 ? group4(ifs, e.dst) : e.dst.v6().multicast())) return nullptr;
   const size_t l4 = meta.l4 - size_t{meta.l3};
   if (!tcp_checksum_ok(e, packet.subspan(l4))) return nullptr;

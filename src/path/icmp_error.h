@@ -33,7 +33,8 @@ class IcmpErrors {
   rte_mbuf* make(const Snapshot& s, Instant now, const rte_mbuf* offender, const Meta& meta, uint8_t type,
                  uint8_t code, uint32_t info, uint16_t in_port);
   // The reset that a TCP segment to a closed port would draw from its destination (RFC 9293 3.10.7.1); null as
-  // above, and for segments that carry RST, fragments, wrong checksums, and headers that are cut short or impossible.
+  // above, and for segments that carry RST, fragments, wrong checksums, and headers that are cut short or
+  // impossible.
   rte_mbuf* make_tcp_reset(const Snapshot& s, Instant now, const rte_mbuf* offender, const Meta& meta);
 
   uint64_t limited() const { return limited_; }  // due, but over a rate

@@ -55,7 +55,8 @@ TEST_F(Filter, PortsBehindASecondFragmentHeaderOrAVeryLongChainCountAsDenied) {
   no.action = RuleAction::deny;
   filter({no, rule("rest", RuleAction::permit)});
   const Octets segment = tcp(1000, 445, kTcpSyn);
-  expect_dropped(kA, ip6({.next = 44}, frag6(44, 0, false) + frag6(6, 0, false) + segment), DropReason::rule_deny);
+  const Octets twice = frag6(44, 0, false) + frag6(6, 0, false);
+  expect_dropped(kA, ip6({.next = 44}, twice + segment), DropReason::rule_deny);
   Octets chain;
   for (int i = 0; i < 17; i++) chain = chain + ext(i < 16 ? 60 : 6, {});
   expect_dropped(kA, ip6({.next = 60}, chain + segment), DropReason::rule_deny);

@@ -257,7 +257,7 @@ TEST_F(IcmpErrorsTest, NothingIsMadeOfAnEmptyPool) {
   std::vector<rte_mbuf*> held;
   for (rte_mbuf* m; (m = rte_pktmbuf_alloc(pool_->mempool()));) held.push_back(m);
   EXPECT_TRUE(make(ip4({}, udp(1, 2)), 11, 0).empty());
-  EXPECT_TRUE(reset(ip4({.proto = 6}, tcp(1, 2, 2))).empty());
+  EXPECT_TRUE(reset(sealed(ip4({.proto = 6}, tcp(1, 2, 2)))).empty());
   for (rte_mbuf* m : held) rte_pktmbuf_free(m);
 }
 
@@ -309,7 +309,8 @@ TEST_F(IcmpErrorsTest, NoTcpResetAboutADamagedOrFragmentedSegment) {
   }
   EXPECT_TRUE(reset(sealed(ip4({.proto = 6, .frag = 0x2000}, seg))).empty());
   EXPECT_TRUE(reset(sealed(ip6({.next = 44}, frag6(6, 0, true) + seg), 48)).empty());
-  EXPECT_FALSE(reset(sealed(ip6({.next = 44}, frag6(6, 0, false) + seg), 48)).empty()) << "an atomic fragment is whole";
+  EXPECT_FALSE(reset(sealed(ip6({.next = 44}, frag6(6, 0, false) + seg), 48)).empty())
+      << "an atomic fragment is whole";
 }
 
 TEST_F(IcmpErrorsTest, NoTcpReset) {
