@@ -35,9 +35,10 @@ void judge(Audit& a) {
     a.verdict = "closed: every packet is accounted for";
     if (a.queued) a.verdict += ", " + std::to_string(a.queued) + " still under way";
   } else if (!books) {
-    a.verdict = "NOT closed: " + std::to_string(open) + " packets are neither transmitted, consumed nor dropped, and " +
-                std::to_string(a.queued) + " are in queues; forwarded " + std::to_string(a.sum.forwarded) +
-                ", transmitted " + std::to_string(a.transmitted);
+    a.verdict = "NOT closed: " + std::to_string(open) +
+                " packets are neither transmitted, consumed nor dropped, and " + std::to_string(a.queued) +
+                " are in queues; forwarded " + std::to_string(a.sum.forwarded) + ", transmitted " +
+                std::to_string(a.transmitted);
   } else {
     a.verdict = "NOT closed: the pool has " + std::to_string(a.pool_in_use) + " packets in use, ports hold " +
                 std::to_string(a.pool_held) + " and queues " + std::to_string(a.queued);
@@ -90,6 +91,8 @@ Audit audit(engine::Box& box) {
   return a;
 }
 
-Audit totals(engine::Box& box) { return read_once(box); }
+Audit totals(engine::Box& box) {
+  return read_once(box);
+}
 
 }  // namespace sluice::control

@@ -23,14 +23,14 @@ struct PortTotals {
 };
 
 struct Audit {
-  std::vector<AuditRow> rows;       // ports in order, the box last
-  std::vector<PortTotals> totals;   // by port
+  std::vector<AuditRow> rows;      // ports in order, the box last
+  std::vector<PortTotals> totals;  // by port
   AuditRow sum;
-  uint64_t transmitted = 0;         // Σ tx_packets of the ports
-  uint64_t queued = 0;              // in rings, neighbour queues, reassembly
+  uint64_t transmitted = 0;                                // Σ tx_packets of the ports
+  uint64_t queued = 0;                                     // in rings, neighbour queues, reassembly
   uint64_t pool_size = 0, pool_in_use = 0, pool_held = 0;  // held: by ports' rings
-  bool closed = false;              // open = queued in sum, forwarded = transmitted, and the pool agrees
-  std::string verdict;              // one sentence
+  bool closed = false;  // open = queued in sum, forwarded = transmitted, and the pool agrees
+  std::string verdict;  // one sentence
 };
 
 // Of one moment: all lcores stand between two turns while the books are read.

@@ -55,12 +55,14 @@ json call(Context& c, const std::vector<Verb>& verbs, const json& req) {
   auto it = std::find_if(verbs.begin(), verbs.end(), [&](const Verb& v) { return name == v.name; });
   if (it == verbs.end()) {
     std::string hint = nearest(verbs, name);
-    throw RpcError{kMethodNotFound, "there is no method '" + name.substr(0, 64) + "'" +
-                                        (hint.empty() ? "; 'methods' lists them" : "; did you mean '" + hint + "'?")};
+    throw RpcError{kMethodNotFound,
+                   "there is no method '" + name.substr(0, 64) + "'" +
+                       (hint.empty() ? "; 'methods' lists them" : "; did you mean '" + hint + "'?")};
   }
   static const json empty = json::object();
   const json& params = req.contains("params") ? req["params"] : empty;
-  if (!params.is_object()) throw RpcError{kInvalidParams, name + ": 'params' must be an object of named fields"};
+  if (!params.is_object())
+    throw RpcError{kInvalidParams, name + ": 'params' must be an object of named fields"};
   Params p(name, params);
   return it->run(c, p);
 }
@@ -83,7 +85,9 @@ json answer_one(Context& c, const std::vector<Verb>& verbs, const json& req) {
 }
 
 // Names of ports, rules and files may hold any bytes: an answer is always valid UTF-8.
-std::string dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string dump(const json& j) {
+  return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -132,8 +136,8 @@ std::string answer_line(Context& c, const std::vector<Verb>& verbs, std::string_
     return r.is_null() ? "" : dump(r);
   }
   if (req.empty() || req.size() > kMaxBatch)
-    return dump(error_object(nullptr, {kInvalidRequest, "a batch holds 1 to " + std::to_string(kMaxBatch) +
-                                                            " requests"}));
+    return dump(error_object(
+        nullptr, {kInvalidRequest, "a batch holds 1 to " + std::to_string(kMaxBatch) + " requests"}));
   json out = json::array();
   for (const json& r : req)
     if (json a = answer_one(c, verbs, r); !a.is_null()) out.push_back(std::move(a));

@@ -26,7 +26,8 @@ Running::Prepared Running::prepare(const std::string& text, const std::string& f
     return p;
   }
   for (const std::string& what : config::needs_restart(model_, loaded.model))
-    p.result.mistakes.push_back({file_name, 0, 0, what, "cannot change while running: restart sluiced for it"});
+    p.result.mistakes.push_back(
+        {file_name, 0, 0, what, "cannot change while running: restart sluiced for it"});
   if (!p.result.mistakes.empty()) {
     p.result.summary = "refused: the change needs a restart";
     return p;
@@ -65,7 +66,8 @@ ApplyResult Running::apply(const std::string& text, const std::string& file_name
     text_ = text;
     p.result.snapshot = p.snapshot->id;
   }
-  p.result.milliseconds = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - t0).count();
+  p.result.milliseconds =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - t0).count();
   return p.result;
 }
 

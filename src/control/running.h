@@ -24,7 +24,12 @@ class Running {
  public:
   // `loaded` is sound and is what the box was made from; its snapshot is published already.
   Running(engine::Box& box, config::Loaded loaded, std::string text, std::string file, config::Overrides set)
-      : box_(box), facts_(port_facts(box)), model_(std::move(loaded.model)), text_(std::move(text)), file_(std::move(file)), set_(std::move(set)) {}
+      : box_(box),
+        facts_(port_facts(box)),
+        model_(std::move(loaded.model)),
+        text_(std::move(text)),
+        file_(std::move(file)),
+        set_(std::move(set)) {}
 
   // Checks `text` as it would be applied; nothing changes.
   ApplyResult check(const std::string& text, const std::string& file_name) const;

@@ -47,14 +47,16 @@ Result<sockaddr_un> address_of(const std::string& path) {
 Status clear_stale(const std::string& path, const sockaddr_un& a) {
   struct stat st;
   if (lstat(path.c_str(), &st) != 0) return {};
-  if (!S_ISSOCK(st.st_mode)) return Error{path + " exists and is no socket: remove it, or set control.socket"};
+  if (!S_ISSOCK(st.st_mode))
+    return Error{path + " exists and is no socket: remove it, or set control.socket"};
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   int rc = connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a);
   int err = errno;
   close(fd);
   if (rc == 0 || err != ECONNREFUSED)
     return Error{"another sluiced answers on " + path + ": stop it first, or set control.socket"};
-  if (unlink(path.c_str()) != 0) return Error{"cannot remove the stale socket " + path + ": " + std::strerror(errno)};
+  if (unlink(path.c_str()) != 0)
+    return Error{"cannot remove the stale socket " + path + ": " + std::strerror(errno)};
   return {};
 }
 
@@ -142,8 +144,10 @@ struct Server::Impl {
         c.in.append(buf, static_cast<size_t>(n));
         continue;
       }
-      if (n == 0) c.peer_done = true;
-      else if (errno != EAGAIN && errno != EWOULDBLOCK) c.peer_done = c.closing = true;
+      if (n == 0)
+        c.peer_done = true;
+      else if (errno != EAGAIN && errno != EWOULDBLOCK)
+        c.peer_done = c.closing = true;
       return;
     }
   }
@@ -218,7 +222,8 @@ Result<std::unique_ptr<Server>> Server::listen(const ServerOptions& o, Handler h
   if (rc != 0) return Error{"cannot bind the control socket " + o.path + ": " + std::strerror(err)};
   s.bound = true;
   if (Status st = set_rights(o); !st) return Error{st.error()};
-  if (::listen(s.listen_fd, 64) != 0) return Error{"cannot listen on " + o.path + ": " + std::strerror(errno)};
+  if (::listen(s.listen_fd, 64) != 0)
+    return Error{"cannot listen on " + o.path + ": " + std::strerror(errno)};
   s.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   s.watch(s.listen_fd, EPOLLIN, EPOLL_CTL_ADD);
   return self;
@@ -231,8 +236,12 @@ Server::~Server() {
   if (impl_->bound) unlink(impl_->o.path.c_str());
 }
 
-int Server::fd() const { return impl_->epoll_fd; }
-size_t Server::clients() const { return impl_->clients.size(); }
+int Server::fd() const {
+  return impl_->epoll_fd;
+}
+size_t Server::clients() const {
+  return impl_->clients.size();
+}
 
 void Server::turn() {
   epoll_event ev[64];

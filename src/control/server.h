@@ -18,10 +18,10 @@ namespace sluice::control {
 struct ServerOptions {
   std::string path;
   unsigned mode = 0660;
-  std::string owner, group;             // empty: the process's own
+  std::string owner, group;  // empty: the process's own
   size_t max_clients = 64;
-  size_t max_request = 8u << 20;        // bytes of one line
-  size_t max_output = 64u << 20;        // bytes waiting for one client
+  size_t max_request = 8u << 20;  // bytes of one line
+  size_t max_output = 64u << 20;  // bytes waiting for one client
 };
 
 class Server {

@@ -28,7 +28,8 @@ Status Client::connect_now() {
   fd_ = -1;
   if (err == ENOENT || err == ECONNREFUSED)
     return Error{"no sluiced answers on " + path_ + ": is it running? (-s names another socket)"};
-  if (err == EACCES) return Error{"no right to use " + path_ + ": run as root, or join the group of control.group"};
+  if (err == EACCES)
+    return Error{"no right to use " + path_ + ": run as root, or join the group of control.group"};
   return Error{"cannot connect to " + path_ + ": " + std::strerror(err)};
 }
 
@@ -44,7 +45,8 @@ Result<Answer> Client::call(const std::string& method, const json& params, int t
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_s);
   size_t nl;
   while ((nl = in_.find('\n')) == std::string::npos) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
+    auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
     pollfd p{fd_, POLLIN, 0};
     if (left <= 0 || poll(&p, 1, static_cast<int>(left)) == 0)
       return Error{"sluiced did not answer within " + std::to_string(timeout_s) + " s"};

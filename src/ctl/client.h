@@ -12,7 +12,7 @@ using nlohmann::json;
 
 struct Answer {
   json result;
-  bool failed = false;     // the box answered with an error
+  bool failed = false;  // the box answered with an error
   int code = 0;
   std::string message;
   json data;

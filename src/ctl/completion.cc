@@ -3,7 +3,9 @@
 namespace sluice::ctl {
 
 namespace {
-const char kVerbs[] = "version methods status ports lcores routes neighbors rules flows drops audit events config watch stop completion";
+const char kVerbs[] =
+    "version methods status ports lcores routes neighbors rules flows drops audit events config watch stop "
+    "completion";
 }
 
 std::string completion(const std::string& shell) {
@@ -16,13 +18,17 @@ std::string completion(const std::string& shell) {
            "    check|apply|-s|--socket) COMPREPLY=($(compgen -f -- \"$cur\")); return;;\n"
            "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")); return;;\n"
            "  esac\n"
-           "  if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W '--json --socket --timeout --help' -- \"$cur\")); return; fi\n"
-           "  COMPREPLY=($(compgen -W '" + verbs + "' -- \"$cur\"))\n"
+           "  if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W '--json --socket --timeout --help' -- "
+           "\"$cur\")); return; fi\n"
+           "  COMPREPLY=($(compgen -W '" +
+           verbs +
+           "' -- \"$cur\"))\n"
            "}\n"
            "complete -F _sluicectl sluicectl\n";
   if (shell == "zsh")
-    return "#compdef sluicectl\n_sluicectl() {\n  case $words[2] in\n    config) compadd get check apply; _files;;\n    *) compadd " + verbs +
-           ";;\n  esac\n}\ncompdef _sluicectl sluicectl\n";
+    return "#compdef sluicectl\n_sluicectl() {\n  case $words[2] in\n    config) compadd get check apply; "
+           "_files;;\n    *) compadd " +
+           verbs + ";;\n  esac\n}\ncompdef _sluicectl sluicectl\n";
   if (shell == "fish")
     return "complete -c sluicectl -f -n __fish_use_subcommand -a '" + verbs +
            "'\ncomplete -c sluicectl -n '__fish_seen_subcommand_from config' -a 'get check apply'\n"

@@ -15,9 +15,9 @@
 
 namespace {
 
+using nlohmann::json;
 using sluice::ctl::Answer;
 using sluice::ctl::Client;
-using nlohmann::json;
 
 struct Request {
   std::string method;
@@ -39,9 +39,11 @@ int report_failure(const Answer& a, const Options& o) {
   if (a.data.is_object() && a.data.contains("errors"))
     for (const json& e : a.data["errors"]) {
       std::string where = e.value("file", "");
-      if (e.value("line", 0)) where += ":" + std::to_string(e.value("line", 0)) + ":" + std::to_string(e.value("column", 0));
+      if (e.value("line", 0))
+        where += ":" + std::to_string(e.value("line", 0)) + ":" + std::to_string(e.value("column", 0));
       std::string path = e.value("path", "");
-      std::cerr << "  " << where << ": " << (path.empty() ? "" : path + ": ") << e.value("message", "") << "\n";
+      std::cerr << "  " << where << ": " << (path.empty() ? "" : path + ": ") << e.value("message", "")
+                << "\n";
     }
   return 1;
 }
@@ -53,8 +55,10 @@ int ask(Client& client, const Request& r, const Options& o) {
     return 3;
   }
   if (a->failed) return report_failure(*a, o);
-  if (o.as_json) std::cout << a->result.dump(-1, ' ', false, json::error_handler_t::replace) << "\n";
-  else std::cout << sluice::ctl::view(r.method, a->result);
+  if (o.as_json)
+    std::cout << a->result.dump(-1, ' ', false, json::error_handler_t::replace) << "\n";
+  else
+    std::cout << sluice::ctl::view(r.method, a->result);
   std::cout.flush();
   return r.method == "audit" && !a->result.value("closed", false) ? 1 : 0;
 }
@@ -96,10 +100,12 @@ void add_queries(CLI::App& app, Request& r) {
     return s;
   };
   auto text = [&](CLI::App* s, const char* option, const char* field, const char* help) {
-    s->add_option_function<std::string>(option, [&r, field](const std::string& v) { r.params[field] = v; }, help);
+    s->add_option_function<std::string>(
+        option, [&r, field](const std::string& v) { r.params[field] = v; }, help);
   };
   auto number = [&](CLI::App* s, const char* option, const char* field, const char* help) {
-    s->add_option_function<uint64_t>(option, [&r, field](uint64_t v) { r.params[field] = v; }, help);
+    s->add_option_function<uint64_t>(
+        option, [&r, field](uint64_t v) { r.params[field] = v; }, help);
   };
   verb("version", "versions of sluice, its protocol and DPDK");
   verb("methods", "the methods of the control socket");
@@ -119,17 +125,23 @@ void add_queries(CLI::App& app, Request& r) {
   s->add_option_function<std::string>(
       "--proto",
       [&r](const std::string& v) {
-        static const std::map<std::string, int> names = {{"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"icmp6", 58}, {"sctp", 132}};
-        if (auto it = names.find(v); it != names.end()) r.params["proto"] = it->second;
-        else if (!v.empty() && v.find_first_not_of("0123456789") == v.npos && v.size() < 4) r.params["proto"] = std::stoi(v);
-        else throw CLI::ValidationError("--proto", "expected tcp, udp, icmp, icmp6, sctp or a number, not '" + v + "'");
+        static const std::map<std::string, int> names = {
+            {"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"icmp6", 58}, {"sctp", 132}};
+        if (auto it = names.find(v); it != names.end())
+          r.params["proto"] = it->second;
+        else if (!v.empty() && v.find_first_not_of("0123456789") == v.npos && v.size() < 4)
+          r.params["proto"] = std::stoi(v);
+        else
+          throw CLI::ValidationError("--proto",
+                                     "expected tcp, udp, icmp, icmp6, sctp or a number, not '" + v + "'");
       },
       "protocol, by name or number");
   number(s, "--port", "port", "source or destination port");
   number(s, "--limit", "limit", "at most so many (100)");
   s = verb("drops", "packets not sent, by reason and port");
   text(s, "--port", "port", "this port only ('box': packets the box made)");
-  s->add_flag_callback("--all", [&r] { r.params["all"] = true; }, "reasons without a packet, too");
+  s->add_flag_callback(
+      "--all", [&r] { r.params["all"] = true; }, "reasons without a packet, too");
   verb("audit", "proof that every packet is accounted for; exit status 1 if not");
   s = verb("events", "what happened to ports, lcores and the configuration");
   number(s, "--limit", "limit", "at most so many (100)");
@@ -149,7 +161,9 @@ int main(int argc, char** argv) {
   app.footer("Exit status: 0 done, 1 refused (or the audit is open), 2 wrong usage, 3 no answer.");
   app.add_option("-s,--socket", o.socket, "control socket")->capture_default_str();
   app.add_flag("-j,--json", o.as_json, "the answer as JSON");
-  app.add_option("--timeout", o.timeout, "seconds to wait for an answer")->capture_default_str()->check(CLI::Range(1, 3600));
+  app.add_option("--timeout", o.timeout, "seconds to wait for an answer")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 3600));
   app.require_subcommand(1);
   app.fallthrough();
   add_queries(app, r);
@@ -157,19 +171,23 @@ int main(int argc, char** argv) {
   config->require_subcommand(1);
   config->add_subcommand("get", "print it")->callback([&] { r.method = "config.get"; });
   for (const char* what : {"check", "apply"}) {
-    CLI::App* s = config->add_subcommand(what, std::string(what) == "check" ? "would this file be taken?" : "put this file into force");
+    CLI::App* s = config->add_subcommand(
+        what, std::string(what) == "check" ? "would this file be taken?" : "put this file into force");
     s->add_option("file", file, "YAML file, or - for standard input")->required();
     s->callback([&r, what] { r.method = std::string("config.") + what; });
   }
   CLI::App* w = app.add_subcommand("watch", "repeat a verb: watch [-n SECONDS] VERB …");
-  w->add_option("-n,--interval", interval, "seconds between two answers")->capture_default_str()->check(CLI::Range(0.1, 3600.0));
+  w->add_option("-n,--interval", interval, "seconds between two answers")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 3600.0));
   w->add_option("--count", rounds, "stop after so many");
   w->require_subcommand(1);
   add_queries(*w, r);
   CLI::App* comp = app.add_subcommand("completion", "shell completion: bash, zsh or fish");
   comp->add_option("shell", shell)->required();
   std::vector<std::string> commands;
-  for (const CLI::App* c : app.get_subcommands([](CLI::App*) { return true; })) commands.push_back(c->get_name());
+  for (const CLI::App* c : app.get_subcommands([](CLI::App*) { return true; }))
+    commands.push_back(c->get_name());
   if (std::string word = sluice::unknown_command(argc, argv, commands); !word.empty()) {
     std::cerr << app.get_name() << ": there is no command '" << word << "'; --help lists them\n";
     return 2;

@@ -56,18 +56,25 @@ std::string rate(double n, const char* unit) {
     i++;
   }
   char buf[48];
-  std::snprintf(buf, sizeof buf, n < 10 && (i || n != std::floor(n)) ? "%.2f %s%s" : n < 100 && i ? "%.1f %s%s" : "%.0f %s%s", n,
-                scale[i], unit);
+  std::snprintf(buf, sizeof buf,
+                n < 10 && (i || n != std::floor(n)) ? "%.2f %s%s"
+                : n < 100 && i                      ? "%.1f %s%s"
+                                                    : "%.0f %s%s",
+                n, scale[i], unit);
   return buf;
 }
 
 std::string span(double seconds) {
   char buf[48];
   auto s = static_cast<uint64_t>(seconds);
-  if (s >= 86400) std::snprintf(buf, sizeof buf, "%llud %lluh", s / 86400ull, s % 86400 / 3600ull);
-  else if (s >= 3600) std::snprintf(buf, sizeof buf, "%lluh %llum", s / 3600ull, s % 3600 / 60ull);
-  else if (s >= 60) std::snprintf(buf, sizeof buf, "%llum %llus", s / 60ull, s % 60ull);
-  else std::snprintf(buf, sizeof buf, "%.1fs", seconds);
+  if (s >= 86400)
+    std::snprintf(buf, sizeof buf, "%llud %lluh", s / 86400ull, s % 86400 / 3600ull);
+  else if (s >= 3600)
+    std::snprintf(buf, sizeof buf, "%lluh %llum", s / 3600ull, s % 3600 / 60ull);
+  else if (s >= 60)
+    std::snprintf(buf, sizeof buf, "%llum %llus", s / 60ull, s % 60ull);
+  else
+    std::snprintf(buf, sizeof buf, "%.1fs", seconds);
   return buf;
 }
 

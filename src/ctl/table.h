@@ -20,7 +20,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-std::string count(double n);    // 1234567 → "1,234,567"
+std::string count(double n);                   // 1234567 → "1,234,567"
 std::string rate(double n, const char* unit);  // 1234567 → "1.23 M" + unit
 std::string span(double seconds);
 

@@ -1,6 +1,6 @@
-// sluiced bench: the real engines on the caller's thread, packets from the generator in memory, a sink behind.
-// Clocks are TSC cycles per packet. Three rows tell where they go: the packet source and sink alone, with
-// parsing, and the whole path.
+// sluiced bench: the real engines on the caller's thread, packets from the generator in memory, a sink
+// behind. Clocks are TSC cycles per packet. Three rows tell where they go: the packet source and sink alone,
+// with parsing, and the whole path.
 #include <rte_cycles.h>
 #include <sched.h>
 
@@ -25,7 +25,9 @@ struct Row {
   double clocks = 0, mpps = 0;
 };
 
-Prefix prefix(const char* text) { return *parse_prefix(text); }
+Prefix prefix(const char* text) {
+  return *parse_prefix(text);
+}
 
 config::Model model_of(const BenchOptions& o, uint64_t flows, unsigned burst) {
   config::Model m;
@@ -52,11 +54,13 @@ config::Model model_of(const BenchOptions& o, uint64_t flows, unsigned burst) {
   m.ports = {in, out};
   const Ip4 hop4 = *parse_ip4("198.18.2.10");
   const Ip6 hop6 = *parse_ip6("2001:db8:2::10");
-  m.static_neighbors = {{"out", hop4, *parse_mac("02:00:00:00:00:0a")}, {"out", hop6, *parse_mac("02:00:00:00:00:0a")}};
+  m.static_neighbors = {{"out", hop4, *parse_mac("02:00:00:00:00:0a")},
+                        {"out", hop6, *parse_mac("02:00:00:00:00:0a")}};
   m.routes = {{prefix("198.19.0.0/16"), config::Route::Kind::via, {{hop4, "out"}}},
               {prefix("2001:db8:b000::/40"), config::Route::Kind::via, {{hop6, "out"}}}};
   for (unsigned i = 1; i < o.routes; i++)
-    m.routes.push_back({Prefix{Ip4::from_host(0x40000000u + i * 256), 24}, config::Route::Kind::via, {{hop4, "out"}}});
+    m.routes.push_back(
+        {Prefix{Ip4::from_host(0x40000000u + i * 256), 24}, config::Route::Kind::via, {{hop4, "out"}}});
   if (o.rules) {
     m.filter.present = true;
     m.filter.stateful = true;
@@ -95,11 +99,17 @@ Row measure(Row r, double seconds, F step) {
 
 void print(const Row& r, bool as_json) {
   if (as_json) {
-    std::cout << json{{"stage", r.stage}, {"flows", r.flows}, {"burst", r.burst}, {"clocks", r.clocks}, {"mpps", r.mpps}}.dump()
+    std::cout << json{{"stage", r.stage},
+                      {"flows", r.flows},
+                      {"burst", r.burst},
+                      {"clocks", r.clocks},
+                      {"mpps", r.mpps}}
+                     .dump()
               << std::endl;
     return;
   }
-  std::printf("%-12s %9llu %6u %10.1f %8.2f\n", r.stage, static_cast<unsigned long long>(r.flows), r.burst, r.clocks, r.mpps);
+  std::printf("%-12s %9llu %6u %10.1f %8.2f\n", r.stage, static_cast<unsigned long long>(r.flows), r.burst,
+              r.clocks, r.mpps);
   std::fflush(stdout);
 }
 
@@ -115,28 +125,34 @@ Status stages(const BenchOptions& o, uint64_t flows, unsigned burst) {
   const Interface ifc = s.box->snapshot()->interfaces->port[0];
   rte_mbuf* pkts[kMaxBurst];
 
-  print(measure({"source+sink", flows, burst}, o.seconds, [&](uint64_t now) {
-    unsigned n = in.rx_burst(0, at(now), pkts, kMaxBurst);
-    out.tx_burst(0, at(now), pkts, n);
-    return n;
-  }), o.as_json);
-  print(measure({"+parse", flows, burst}, o.seconds, [&](uint64_t now) {
-    unsigned n = in.rx_burst(0, at(now), pkts, kMaxBurst);
-    Meta meta[kMaxBurst];
-    for (unsigned i = 0; i < n; i++) path::parse(pkts[i], ifc, meta[i]);
-    out.tx_burst(0, at(now), pkts, n);
-    return n;
-  }), o.as_json);
+  print(measure({"source+sink", flows, burst}, o.seconds,
+                [&](uint64_t now) {
+                  unsigned n = in.rx_burst(0, at(now), pkts, kMaxBurst);
+                  out.tx_burst(0, at(now), pkts, n);
+                  return n;
+                }),
+        o.as_json);
+  print(measure({"+parse", flows, burst}, o.seconds,
+                [&](uint64_t now) {
+                  unsigned n = in.rx_burst(0, at(now), pkts, kMaxBurst);
+                  Meta meta[kMaxBurst];
+                  for (unsigned i = 0; i < n; i++) path::parse(pkts[i], ifc, meta[i]);
+                  out.tx_burst(0, at(now), pkts, n);
+                  return n;
+                }),
+        o.as_json);
   // Flows are learnt before the clock starts: the row is about established ones.
   const uint64_t warm = flows * 4 + 10'000;
   for (uint64_t n = 0; n < warm;) n += s.box->turn(at(rte_rdtsc()));
   // A burst longer than what is taken from a port at once comes in several turns of one moment.
   const unsigned turns = (burst + kMaxBurst - 1) / kMaxBurst;
-  print(measure({"forward", flows, burst}, o.seconds, [&](uint64_t now) {
-    unsigned n = 0;
-    for (unsigned i = 0; i < turns; i++) n += s.box->turn(at(now));
-    return n;
-  }), o.as_json);
+  print(measure({"forward", flows, burst}, o.seconds,
+                [&](uint64_t now) {
+                  unsigned n = 0;
+                  for (unsigned i = 0; i < turns; i++) n += s.box->turn(at(now));
+                  return n;
+                }),
+        o.as_json);
   s.box->stop();
   return {};
 }

@@ -16,7 +16,7 @@ int run(const RunOptions& o);
 struct ReplayOptions {
   std::string config;
   std::vector<std::string> set;
-  std::vector<std::string> in;   // PORT=FILE
+  std::vector<std::string> in;  // PORT=FILE
   std::string out_dir, verdicts;
   uint64_t seed = 1;
   bool quiet = false;

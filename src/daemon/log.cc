@@ -13,7 +13,9 @@ namespace {
 class Priority : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& msg, const std::tm&, spdlog::memory_buf_t& dest) override {
-    const char* p = msg.level >= spdlog::level::err ? "<3>" : msg.level == spdlog::level::warn ? "<4>" : "<6>";
+    const char* p = msg.level >= spdlog::level::err    ? "<3>"
+                    : msg.level == spdlog::level::warn ? "<4>"
+                                                       : "<6>";
     dest.append(p, p + 3);
   }
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<Priority>(); }
@@ -22,7 +24,8 @@ class Priority : public spdlog::custom_flag_formatter {
 }  // namespace
 
 void start_log(bool verbose) {
-  auto logger = std::make_shared<spdlog::logger>("sluiced", std::make_shared<spdlog::sinks::ansicolor_stderr_sink_st>());
+  auto logger = std::make_shared<spdlog::logger>("sluiced",
+                                                 std::make_shared<spdlog::sinks::ansicolor_stderr_sink_st>());
   if (std::getenv("JOURNAL_STREAM")) {
     auto f = std::make_unique<spdlog::pattern_formatter>();
     f->add_flag<Priority>('*').set_pattern("%*%v");
@@ -37,9 +40,15 @@ void start_log(bool verbose) {
 
 void log_event(const port::Event& e) {
   switch (e.level) {
-    case port::Event::Level::info: spdlog::info("{}", e.text); break;
-    case port::Event::Level::warning: spdlog::warn("{}", e.text); break;
-    case port::Event::Level::error: spdlog::error("{}", e.text); break;
+    case port::Event::Level::info:
+      spdlog::info("{}", e.text);
+      break;
+    case port::Event::Level::warning:
+      spdlog::warn("{}", e.text);
+      break;
+    case port::Event::Level::error:
+      spdlog::error("{}", e.text);
+      break;
   }
 }
 

@@ -21,8 +21,9 @@ int check(const std::string& file, const std::vector<std::string>& set) {
   daemon::Startup s;
   if (!daemon::load(s, file, *overrides)) return 2;
   config::Budget b = config::memory_budget(s.loaded.model);
-  std::cout << file << ": fine; " << s.loaded.model.ports.size() << " ports, " << s.loaded.model.routes.size() << " routes, "
-            << s.loaded.model.filter.rules.size() << " rules; needs about " << (b.total >> 20) << " MiB\n";
+  std::cout << file << ": fine; " << s.loaded.model.ports.size() << " ports, " << s.loaded.model.routes.size()
+            << " routes, " << s.loaded.model.filter.rules.size() << " rules; needs about " << (b.total >> 20)
+            << " MiB\n";
   return 0;
 }
 
@@ -39,7 +40,8 @@ int main(int argc, char** argv) {
   std::vector<std::string> set;
   auto with_config = [&](CLI::App* s) {
     s->add_option("-c,--config", file, "configuration (YAML)")->required();
-    s->add_option("--set", set, "override one value: PATH=VALUE, such as ports.lan.device=eth1")->allow_extra_args(false);
+    s->add_option("--set", set, "override one value: PATH=VALUE, such as ports.lan.device=eth1")
+        ->allow_extra_args(false);
   };
 
   daemon::RunOptions run;
@@ -62,10 +64,13 @@ int main(int argc, char** argv) {
   daemon::ReplayOptions replay;
   s = app.add_subcommand("replay", "run captures through the dataplane in virtual time; needs no root");
   with_config(s);
-  s->add_option("--in", replay.in, "PORT=FILE: what comes in through a port (pcap, pcapng)")->required()->allow_extra_args(false);
+  s->add_option("--in", replay.in, "PORT=FILE: what comes in through a port (pcap, pcapng)")
+      ->required()
+      ->allow_extra_args(false);
   s->add_option("--out-dir", replay.out_dir, "folder for what each port sends, PORT.pcapng")->required();
   s->add_option("--verdicts", replay.verdicts, "file for a line of JSON per packet: rule, route, reason");
-  s->add_option("--seed", replay.seed, "fixes secrets and random choices: the same seed, the same bytes")->capture_default_str();
+  s->add_option("--seed", replay.seed, "fixes secrets and random choices: the same seed, the same bytes")
+      ->capture_default_str();
   s->add_flag("-q,--quiet", replay.quiet, "no summary");
   s->callback([&] {
     replay.config = file;
@@ -77,9 +82,15 @@ int main(int argc, char** argv) {
   s = app.add_subcommand("bench", "cycles and Mpps of the path, packets from memory; needs no root");
   s->add_option("--bursts", bench.bursts, "burst sizes, 1 to 256")->delimiter(',')->check(CLI::Range(1, 256));
   s->add_option("--flows", bench.flows, "numbers of flows")->delimiter(',')->check(CLI::Range(1, 10'000'000));
-  s->add_option("--size", bench.size, "frame bytes without FCS; 0: IMIX")->capture_default_str()->check(CLI::Range(0, 1514));
-  s->add_option("--rules", bench.rules, "filter rules in front of the one that permits")->capture_default_str()->check(CLI::Range(0, 100'000));
-  s->add_option("--routes", bench.routes, "routes in the table")->capture_default_str()->check(CLI::Range(1, 1'000'000));
+  s->add_option("--size", bench.size, "frame bytes without FCS; 0: IMIX")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1514));
+  s->add_option("--rules", bench.rules, "filter rules in front of the one that permits")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100'000));
+  s->add_option("--routes", bench.routes, "routes in the table")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
   s->add_option("--seconds", bench.seconds, "per row")->capture_default_str()->check(CLI::Range(0.05, 60.0));
   s->add_option("--cpu", bench.cpu, "processor to run on")->capture_default_str();
   s->add_flag("!--sequential", bench.random, "flows one after the other, not at random");
@@ -93,7 +104,8 @@ int main(int argc, char** argv) {
   s->callback([&] { rc = port::print_doctor(interfaces); });
 
   std::vector<std::string> commands;
-  for (const CLI::App* c : app.get_subcommands([](CLI::App*) { return true; })) commands.push_back(c->get_name());
+  for (const CLI::App* c : app.get_subcommands([](CLI::App*) { return true; }))
+    commands.push_back(c->get_name());
   if (std::string word = sluice::unknown_command(argc, argv, commands); !word.empty()) {
     std::cerr << app.get_name() << ": there is no command '" << word << "'; --help lists them\n";
     return 2;

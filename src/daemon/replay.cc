@@ -1,5 +1,6 @@
-// sluiced replay: captures in, captures out, through the real dataplane in virtual time. Time is the captures':
-// the box is turned at each frame's moment and at each deadline in between, so that two runs give the same bytes.
+// sluiced replay: captures in, captures out, through the real dataplane in virtual time. Time is the
+// captures': the box is turned at each frame's moment and at each deadline in between, so that two runs give
+// the same bytes.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -20,7 +21,8 @@ using nlohmann::json;
 // How long the box goes on after the last frame, for what still waits: neighbours, reassembly, delays.
 constexpr Duration kAfterlife = Duration::seconds(120);
 
-Result<std::map<std::string, std::string>> inputs(const std::vector<std::string>& words, const config::Model& m) {
+Result<std::map<std::string, std::string>> inputs(const std::vector<std::string>& words,
+                                                  const config::Model& m) {
   std::map<std::string, std::string> in;
   for (const std::string& w : words) {
     size_t eq = w.find('=');
@@ -32,14 +34,16 @@ Result<std::map<std::string, std::string>> inputs(const std::vector<std::string>
       found |= p.name == port;
       list += (list.empty() ? "" : ", ") + p.name;
     }
-    if (!found) return Error{"--in '" + w + "': the configuration has no port '" + port + "'; ports are " + list};
+    if (!found)
+      return Error{"--in '" + w + "': the configuration has no port '" + port + "'; ports are " + list};
     if (!in.emplace(port, w.substr(eq + 1)).second) return Error{"--in names port '" + port + "' twice"};
   }
   return in;
 }
 
 // Every port becomes a capture or, without one, a sink; what the file says of devices does not matter here.
-void make_virtual(config::Model& m, const std::map<std::string, std::string>& in, const std::string& out_dir) {
+void make_virtual(config::Model& m, const std::map<std::string, std::string>& in,
+                  const std::string& out_dir) {
   for (size_t i = 0; i < m.ports.size(); i++) {
     config::Port& p = m.ports[i];
     auto it = in.find(p.name);
@@ -103,8 +107,10 @@ Instant play(engine::Box& box, Instant* clock) {
     *clock = now;
     settle(box, now);
     const Instant frame = next_moment(box, true);
-    if (frame != Instant::never()) last = frame;
-    else if (box.queued() == 0) return now;
+    if (frame != Instant::never())
+      last = frame;
+    else if (box.queued() == 0)
+      return now;
     Instant next = next_moment(box, false);
     if (next == Instant::never() || next > last + kAfterlife) return now;
     now = std::max(next, now + Duration::nanos(1));
@@ -112,12 +118,14 @@ Instant play(engine::Box& box, Instant* clock) {
 }
 
 void summary(const control::Audit& a, Duration length) {
-  std::cout << "replayed " << a.sum.received << " packets, " << static_cast<double>(length.ns) / 1e9 << " s of captures\n";
+  std::cout << "replayed " << a.sum.received << " packets, " << static_cast<double>(length.ns) / 1e9
+            << " s of captures\n";
   for (size_t i = 0; i < a.totals.size(); i++)
-    std::cout << "  " << a.rows[i].name << ": received " << a.rows[i].received << ", transmitted " << a.totals[i].tx_packets
-              << ", dropped " << a.rows[i].dropped << "\n";
+    std::cout << "  " << a.rows[i].name << ": received " << a.rows[i].received << ", transmitted "
+              << a.totals[i].tx_packets << ", dropped " << a.rows[i].dropped << "\n";
   for (unsigned r = 0; r < kDropReasons; r++)
-    if (a.sum.drops[r]) std::cout << "  drop " << drop_info(static_cast<DropReason>(r)).name << " " << a.sum.drops[r] << "\n";
+    if (a.sum.drops[r])
+      std::cout << "  drop " << drop_info(static_cast<DropReason>(r)).name << " " << a.sum.drops[r] << "\n";
   std::cout << "audit " << a.verdict << "\n";
 }
 

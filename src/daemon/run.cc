@@ -54,9 +54,12 @@ class ControlLoop {
       epoll_event ev[8];
       int n = epoll_wait(epoll_, ev, 8, -1);
       for (int i = 0; i < n; i++) {
-        if (ev[i].data.fd == signals_) on_signal();
-        else if (ev[i].data.fd == timer_) on_timer();
-        else server_.turn();
+        if (ev[i].data.fd == signals_)
+          on_signal();
+        else if (ev[i].data.fd == timer_)
+          on_timer();
+        else
+          server_.turn();
       }
     }
   }
@@ -71,7 +74,8 @@ class ControlLoop {
         continue;
       }
       control::ApplyResult r = c_.running.reload();
-      port::Event e{r.ok ? port::Event::Level::info : port::Event::Level::error, "SIGHUP, " + c_.running.file() + ": " + r.summary};
+      port::Event e{r.ok ? port::Event::Level::info : port::Event::Level::error,
+                    "SIGHUP, " + c_.running.file() + ": " + r.summary};
       c_.log_event(e);
       log_event(e);
       for (const auto& m : r.mistakes) spdlog::error("{}", config::to_string(m));
@@ -109,8 +113,8 @@ void block_signals() {
 void announce(const Startup& s) {
   for (const auto& p : s.box->ports()) {
     const port::Info& i = p->info();
-    spdlog::info("port {}: {} on {}, {}, {} queue{}, MTU {}, MAC {} ({})", i.name, i.driver, i.device, i.mode, i.rx_queues,
-                 i.rx_queues == 1 ? "" : "s", i.mtu, to_string(i.mac), i.reason);
+    spdlog::info("port {}: {} on {}, {}, {} queue{}, MTU {}, MAC {} ({})", i.name, i.driver, i.device, i.mode,
+                 i.rx_queues, i.rx_queues == 1 ? "" : "s", i.mtu, to_string(i.mac), i.reason);
   }
   for (const auto& l : s.box->lcores()) spdlog::info("lcore on CPU {}: {}", l.cpu, l.role);
 }
@@ -158,7 +162,8 @@ int run(const RunOptions& o) {
   s.box->stop();
   for (const port::Event& e : s.box->maintain()) log_event(e);
   control::Audit a = control::audit(*s.box);
-  spdlog::info("stopped; received {}, transmitted {}, dropped {}; audit {}", a.sum.received, a.transmitted, a.sum.dropped, a.verdict);
+  spdlog::info("stopped; received {}, transmitted {}, dropped {}; audit {}", a.sum.received, a.transmitted,
+               a.sum.dropped, a.verdict);
   return 0;
 }
 

@@ -12,7 +12,8 @@ Result<config::Overrides> parse_overrides(const std::vector<std::string>& words)
   config::Overrides out;
   for (const std::string& w : words) {
     size_t eq = w.find('=');
-    if (eq == w.npos || eq == 0) return Error{"--set '" + w + "': expected PATH=VALUE, such as ports.lan.device=eth1"};
+    if (eq == w.npos || eq == 0)
+      return Error{"--set '" + w + "': expected PATH=VALUE, such as ports.lan.device=eth1"};
     out.emplace_back(w.substr(0, eq), w.substr(eq + 1));
   }
   return out;
@@ -24,7 +25,8 @@ bool load(Startup& s, const std::string& file, const config::Overrides& set) {
   s.loaded = config::load_file(file, set);
   for (const config::Mistake& m : s.loaded.mistakes) std::cerr << config::to_string(m) << "\n";
   if (!s.loaded.ok()) {
-    std::cerr << "sluiced: " << s.loaded.mistakes.size() << (s.loaded.mistakes.size() == 1 ? " mistake in " : " mistakes in ") << file << "\n";
+    std::cerr << "sluiced: " << s.loaded.mistakes.size()
+              << (s.loaded.mistakes.size() == 1 ? " mistake in " : " mistakes in ") << file << "\n";
     return false;
   }
   if (auto text = control::read_text(file)) s.text = *text;

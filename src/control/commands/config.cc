@@ -8,7 +8,8 @@ namespace {
 [[noreturn]] void refuse(const ApplyResult& r) {
   json errors = json::array();
   for (const auto& m : r.mistakes)
-    errors.push_back({{"file", m.file}, {"line", m.line}, {"column", m.column}, {"path", m.path}, {"message", m.message}});
+    errors.push_back(
+        {{"file", m.file}, {"line", m.line}, {"column", m.column}, {"path", m.path}, {"message", m.message}});
   throw RpcError{kConfigError, r.summary, {{"errors", errors}}};
 }
 
@@ -18,7 +19,10 @@ json run_config_get(Context& c, Params& p) {
   p.finish();
   json set = json::object();
   for (const auto& [path, value] : c.running.overrides()) set[path] = value;
-  return {{"file", c.running.file()}, {"text", c.running.text()}, {"set", set}, {"snapshot", c.box.snapshot()->id}};
+  return {{"file", c.running.file()},
+          {"text", c.running.text()},
+          {"set", set},
+          {"snapshot", c.box.snapshot()->id}};
 }
 
 json run_config_check(Context& c, Params& p) {
@@ -37,7 +41,8 @@ json run_config_apply(Context& c, Params& p) {
   const std::string name = p.text("name", "(control socket)");
   p.finish();
   ApplyResult r = c.running.apply(text, name);
-  c.log_event({r.ok ? port::Event::Level::info : port::Event::Level::warning, "config.apply " + name + ": " + r.summary});
+  c.log_event({r.ok ? port::Event::Level::info : port::Event::Level::warning,
+               "config.apply " + name + ": " + r.summary});
   if (!r.ok) refuse(r);
   return {{"ok", true}, {"summary", r.summary}, {"snapshot", r.snapshot}, {"milliseconds", r.milliseconds}};
 }

@@ -19,8 +19,11 @@ json run_drops(Context& c, Params& p) {
       if (row.drops[r]) by_port[row.name] = row.drops[r];
     }
     if (total || all)
-      list.push_back({{"reason", info.name}, {"severity", to_string(info.severity)}, {"packets", total},
-                      {"ports", by_port}, {"text", info.text}});
+      list.push_back({{"reason", info.name},
+                      {"severity", to_string(info.severity)},
+                      {"packets", total},
+                      {"ports", by_port},
+                      {"text", info.text}});
   }
   return list;
 }

@@ -53,10 +53,19 @@ json run_flows(Context& c, Params& p) {
         if (!f.matches(v)) continue;
         matched++;
         if (list.size() >= limit) continue;
-        list.push_back({{"worker", w}, {"proto", v.proto}, {"src", to_string(v.src)}, {"sport", v.sport},
-                        {"dst", to_string(v.dst)}, {"dport", v.dport}, {"in", port_name(c, v.in_port)},
-                        {"out", port_name(c, v.egress)}, {"reply", v.reply}, {"packets", v.packets},
-                        {"bytes", v.bytes}, {"idle_seconds", static_cast<double>(v.idle.ns) / 1e9}, {"rule", v.rule}});
+        list.push_back({{"worker", w},
+                        {"proto", v.proto},
+                        {"src", to_string(v.src)},
+                        {"sport", v.sport},
+                        {"dst", to_string(v.dst)},
+                        {"dport", v.dport},
+                        {"in", port_name(c, v.in_port)},
+                        {"out", port_name(c, v.egress)},
+                        {"reply", v.reply},
+                        {"packets", v.packets},
+                        {"bytes", v.bytes},
+                        {"idle_seconds", static_cast<double>(v.idle.ns) / 1e9},
+                        {"rule", v.rule}});
       }
     } while (cursor != 0);
   }

@@ -7,11 +7,16 @@ namespace {
 json describe(const Context& c, const path::NextHopGroup& g) {
   using Kind = path::NextHopGroup::Kind;
   switch (g.kind) {
-    case Kind::local: return {{"kind", "local"}, {"port", port_name(c, g.local_port)}};
-    case Kind::broadcast: return {{"kind", "broadcast"}, {"port", port_name(c, g.local_port)}};
-    case Kind::blackhole: return {{"kind", "blackhole"}};
-    case Kind::unreachable: return {{"kind", "unreachable"}};
-    case Kind::forward: break;
+    case Kind::local:
+      return {{"kind", "local"}, {"port", port_name(c, g.local_port)}};
+    case Kind::broadcast:
+      return {{"kind", "broadcast"}, {"port", port_name(c, g.local_port)}};
+    case Kind::blackhole:
+      return {{"kind", "blackhole"}};
+    case Kind::unreachable:
+      return {{"kind", "unreachable"}};
+    case Kind::forward:
+      break;
   }
   json hops = json::array();
   for (unsigned i = 0; i < g.hops; i++)

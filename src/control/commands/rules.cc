@@ -17,7 +17,8 @@ json strings(const std::vector<Prefix>& v) {
 json spans(const std::vector<PortRange>& v) {
   json j = json::array();
   for (const PortRange& r : v)
-    j.push_back(r.low == r.high ? std::to_string(r.low) : std::to_string(r.low) + "-" + std::to_string(r.high));
+    j.push_back(r.low == r.high ? std::to_string(r.low)
+                                : std::to_string(r.low) + "-" + std::to_string(r.high));
   return j;
 }
 
@@ -37,16 +38,27 @@ json run_rules(Context& c, Params& p) {
     for (uint16_t x : r.in_ports) in.push_back(port_name(c, x));
     for (uint16_t x : r.out_ports) out.push_back(port_name(c, x));
     for (uint8_t x : r.protocols) protocols.push_back(x);
-    list.push_back({{"name", r.name}, {"action", action_name(r.action)}, {"in", in}, {"out", out},
-                    {"from", strings(r.sources)}, {"to", strings(r.destinations)}, {"protocols", protocols},
-                    {"from_ports", spans(r.sports)}, {"to_ports", spans(r.dports)}, {"stateful", r.stateful},
-                    {"packets", h.packets}, {"bytes", h.bytes}});
+    list.push_back({{"name", r.name},
+                    {"action", action_name(r.action)},
+                    {"in", in},
+                    {"out", out},
+                    {"from", strings(r.sources)},
+                    {"to", strings(r.destinations)},
+                    {"protocols", protocols},
+                    {"from_ports", spans(r.sports)},
+                    {"to_ports", spans(r.dports)},
+                    {"stateful", r.stateful},
+                    {"packets", h.packets},
+                    {"bytes", h.bytes}});
   }
   RuleSet::Sum d = rules->sum(RuleSet::kDefault);
   return {{"filter", true},
           {"total", rules->size()},
           {"rules", list},
-          {"default", {{"action", action_name(rules->action(RuleSet::kDefault))}, {"packets", d.packets}, {"bytes", d.bytes}}}};
+          {"default",
+           {{"action", action_name(rules->action(RuleSet::kDefault))},
+            {"packets", d.packets},
+            {"bytes", d.bytes}}}};
 }
 
 }  // namespace sluice::control

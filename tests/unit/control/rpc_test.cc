@@ -25,7 +25,9 @@ json echo(Context&, Params& p) {
   p.finish();
   return twice ? s + s : s;
 }
-json broken(Context&, Params&) { throw std::runtime_error("out of luck"); }
+json broken(Context&, Params&) {
+  throw std::runtime_error("out of luck");
+}
 
 const std::vector<Verb> kVerbs = {{"add", "", add}, {"echo", "", echo}, {"broken", "", broken}};
 
@@ -34,8 +36,12 @@ json ask(const std::string& line) {
   std::string a = answer_line(c, kVerbs, line);
   return a.empty() ? json() : json::parse(a);
 }
-int code(const std::string& line) { return ask(line)["error"]["code"]; }
-std::string message(const std::string& line) { return ask(line)["error"]["message"]; }
+int code(const std::string& line) {
+  return ask(line)["error"]["code"];
+}
+std::string message(const std::string& line) {
+  return ask(line)["error"]["message"];
+}
 
 TEST(Rpc, AnswersWithTheSameId) {
   json r = ask(R"({"jsonrpc":"2.0","id":"x7","method":"add","params":{"a":2}})");
@@ -69,13 +75,16 @@ TEST(Rpc, ErrorsNameMethodAndField) {
   EXPECT_NE(m.find("add: field 'a'"), std::string::npos) << m;
   EXPECT_NE(m.find("0 to 100"), std::string::npos) << m;
   for (const char* bad : {"-1", "1.5", "\"1\"", "null", "true", "1e300", "99999999999999999999"})
-    EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":"add","params":{"a":)" + std::string(bad) + "}}"), kInvalidParams) << bad;
+    EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":"add","params":{"a":)" + std::string(bad) + "}}"),
+              kInvalidParams)
+        << bad;
   m = message(R"({"jsonrpc":"2.0","id":1,"method":"add","params":{"c":1}})");
   EXPECT_NE(m.find("'c'"), std::string::npos) << m;
   EXPECT_NE(m.find("known are a, b"), std::string::npos) << m;
   m = message(R"({"jsonrpc":"2.0","id":1,"method":"ehco"})");
   EXPECT_NE(m.find("did you mean 'echo'"), std::string::npos) << m;
-  EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":"echo","params":{"text":"a","twice":1}})"), kInvalidParams);
+  EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":"echo","params":{"text":"a","twice":1}})"),
+            kInvalidParams);
 }
 
 TEST(Rpc, AVerbThatFailsIsAnInternalError) {
