@@ -70,15 +70,15 @@ class PipelineTest : public ::testing::Test {
   static Mac host_mac(unsigned port, unsigned n) { return {{2, 0x54, static_cast<uint8_t>(port), 0, 0, static_cast<uint8_t>(n)}}; }
 
   PipelineTest() : neighbors(256, HashKey{{1, 2, 3, 4}}) {
-    static std::unique_ptr<PacketPool> shared;
+    static PacketPool* shared = nullptr;  // never freed: EAL is gone before static objects are
     if (!shared) {
       PacketPool::Options o;
       o.packets = 2048;
       o.cache = 64;
       o.huge_pages = false;
-      shared = std::move(PacketPool::create("path", o).value());
+      shared = PacketPool::create("path", o).value().release();
     }
-    pool = shared.get();
+    pool = shared;
     snapshot.interfaces = std::make_shared<Interfaces>(default_interfaces());
     config.flows4 = config.flows6 = 4096;
     config.flow_key = {{11, 12, 13, 14}};
