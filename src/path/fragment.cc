@@ -55,7 +55,8 @@ rte_mbuf* make_fragment(rte_mempool* pool, wire::ConstBytes ethernet, wire::Cons
 
 }  // namespace
 
-unsigned fragment4(rte_mbuf* m, const Meta& meta, uint16_t mtu, rte_mempool* pool, rte_mbuf** out, unsigned room) {
+unsigned fragment4(rte_mbuf* m, const Meta& meta, uint16_t mtu, rte_mempool* pool, rte_mbuf** out,
+                   unsigned room) {
   const wire::ConstBytes ethernet =
       wire::ConstBytes(bytes_of(m)).subspan(meta.l3 - sizeof(wire::EthHdr), sizeof(wire::EthHdr));
   const wire::ConstBytes packet = wire::ConstBytes(bytes_of(m)).subspan(meta.l3, meta.ip_length);

@@ -16,6 +16,7 @@ namespace sluice::path {
 // Returns how many there are in `out`, ready to be sent; or 0, and then nothing was kept: the pool is empty,
 // more than `room` are needed, or `mtu` is too small for the header and 8 bytes. `m` stays the caller's.
 // The DF flag is the caller's to look at.
-unsigned fragment4(rte_mbuf* m, const Meta& meta, uint16_t mtu, rte_mempool* pool, rte_mbuf** out, unsigned room);
+unsigned fragment4(rte_mbuf* m, const Meta& meta, uint16_t mtu, rte_mempool* pool, rte_mbuf** out,
+                   unsigned room);
 
 }  // namespace sluice::path

@@ -28,9 +28,15 @@ struct Found {
   bool source_route = false;
 };
 
-unsigned pointer_of(ConstBytes header, const Ip4Option& o) { return header[o.offset + kPointer]; }
-bool full(ConstBytes header, const Ip4Option& o) { return pointer_of(header, o) > o.length; }
-uint8_t stamp_kind(ConstBytes header, const Ip4Option& o) { return header[o.offset + kFlags] & 15; }
+unsigned pointer_of(ConstBytes header, const Ip4Option& o) {
+  return header[o.offset + kPointer];
+}
+bool full(ConstBytes header, const Ip4Option& o) {
+  return pointer_of(header, o) > o.length;
+}
+uint8_t stamp_kind(ConstBytes header, const Ip4Option& o) {
+  return header[o.offset + kFlags] & 15;
+}
 
 // Room for `n` more octets at the pointer, or none at all.
 Fault check_room(ConstBytes header, const Ip4Option& o, unsigned n) {
@@ -82,7 +88,8 @@ Fault check(ConstBytes header, Found& found) {
       case wire::kIp4OptRouterAlert:
         if (o.length < 4) fault = o.offset + kLength;  // RFC 2113 2.1
         break;
-      default: break;
+      default:
+        break;
     }
     if (fault) return fault;
   }
@@ -90,7 +97,9 @@ Fault check(ConstBytes header, Found& found) {
   return {};
 }
 
-void put_address(Bytes at, const Ip4& a) { *wire::edit<Ip4>(at) = a; }
+void put_address(Bytes at, const Ip4& a) {
+  *wire::edit<Ip4>(at) = a;
+}
 
 // RFC 791 3.1: milliseconds; the high-order bit says that they do not count from midnight UT.
 void put_time(Bytes at, Instant now) {
@@ -109,7 +118,8 @@ void record_time(Bytes header, const Ip4Option& o, const Interface& in, const Ip
   const uint8_t kind = stamp_kind(header, o);
   uint8_t& pointer = header[o.offset + kPointer];
   if (full(header, o)) {
-    if (kind != kPrespecified) header[o.offset + kFlags] = static_cast<uint8_t>(header[o.offset + kFlags] + 0x10);
+    if (kind != kPrespecified)
+      header[o.offset + kFlags] = static_cast<uint8_t>(header[o.offset + kFlags] + 0x10);
     return;
   }
   const unsigned at = o.offset + pointer - 1;
@@ -135,7 +145,8 @@ void record_time(Bytes header, const Ip4Option& o, const Interface& in, const Ip
 }  // namespace
 
 OptionsResult process_ip4_options(rte_mbuf* m, const Meta& meta, const Interface& in,
-                                  const Ip4& own_egress_address, [[maybe_unused]] bool forwarding, Instant now) {
+                                  const Ip4& own_egress_address, [[maybe_unused]] bool forwarding,
+                                  Instant now) {
   constexpr uint8_t kParameterProblem = 12;
   const Bytes packet = bytes_of(m).subspan(meta.l3, meta.ip_length);
   wire::Ip4Hdr* ip = wire::at<wire::Ip4Hdr>(packet.data());

@@ -11,7 +11,7 @@ struct OptionsResult {
   DropReason drop = DropReason::count_;  // count_: go on
   bool icmp = false;                     // dropped, and this error is due (IcmpErrors::make decides)
   uint8_t type = 0, code = 0;
-  uint32_t info = 0;                     // pointer
+  uint32_t info = 0;  // pointer
 };
 
 }  // namespace sluice::path

@@ -28,8 +28,10 @@ void strip_tag(rte_mbuf* m) {
 DropReason parse_ethernet(rte_mbuf* m, const Interface& ifc, Meta& meta) {
   if (m->data_len < sizeof(wire::EthHdr)) return DropReason::frame_short;
   const Mac dst = wire::at<wire::EthHdr>(bytes_of(m).data())->dst;
-  if (dst.group()) meta.flags |= kMetaL2Group;
-  else if (!(dst == ifc.mac) && !ifc.any_destination) return DropReason::frame_not_for_us;
+  if (dst.group())
+    meta.flags |= kMetaL2Group;
+  else if (!(dst == ifc.mac) && !ifc.any_destination)
+    return DropReason::frame_not_for_us;
 
   meta.l3 = sizeof(wire::EthHdr);
   meta.ethertype = wire::at<wire::EthHdr>(bytes_of(m).data())->type.host();
@@ -54,11 +56,16 @@ void parse_l4(Meta& meta, ConstBytes l4) {
   const bool icmp = (meta.family == 4 && meta.proto == wire::kProtoIcmp) ||
                     (meta.family == 6 && meta.proto == wire::kProtoIcmp6);
   size_t header;
-  if (icmp) header = sizeof(wire::IcmpHdr);
-  else if (meta.proto == wire::kProtoTcp) header = sizeof(wire::TcpHdr);
-  else if (meta.proto == wire::kProtoUdp) header = sizeof(wire::UdpHdr);
-  else if (meta.proto == wire::kProtoSctp) header = 12;  // RFC 9260 3.1
-  else return;
+  if (icmp)
+    header = sizeof(wire::IcmpHdr);
+  else if (meta.proto == wire::kProtoTcp)
+    header = sizeof(wire::TcpHdr);
+  else if (meta.proto == wire::kProtoUdp)
+    header = sizeof(wire::UdpHdr);
+  else if (meta.proto == wire::kProtoSctp)
+    header = 12;  // RFC 9260 3.1
+  else
+    return;
   if (l4.size() < header) meta.flags |= kMetaL4Short;
   if (icmp && l4.size() >= 2) {
     meta.sport = l4[0];
@@ -90,8 +97,10 @@ DropReason parse_ip4(ConstBytes ip, Meta& meta) {
   meta.ip_length = static_cast<uint16_t>(length);
   meta.frag_offset = h->frag_offset();
   if (header > sizeof(wire::Ip4Hdr)) meta.flags |= kMetaIpOptions;
-  if (meta.frag_offset != 0) meta.flags |= kMetaFragLater;
-  else if (h->more_fragments()) meta.flags |= kMetaFragFirst;
+  if (meta.frag_offset != 0)
+    meta.flags |= kMetaFragLater;
+  else if (h->more_fragments())
+    meta.flags |= kMetaFragFirst;
   if (!meta.has(kMetaFragLater)) parse_l4(meta, ip.first(length).subspan(header));
   return DropReason::count_;
 }
@@ -124,13 +133,21 @@ DropReason parse_ip6(ConstBytes ip, Meta& meta) {
   if (hop_by_hop) meta.flags |= kMetaIpOptions;
   if (const wire::Ip6Frag* f = chain.fragment()) {
     meta.frag_offset = f->offset();
-    if (f->offset() != 0) meta.flags |= kMetaFragLater;
-    else if (f->more()) meta.flags |= kMetaFragFirst;
+    if (f->offset() != 0)
+      meta.flags |= kMetaFragLater;
+    else if (f->more())
+      meta.flags |= kMetaFragFirst;
   }
   switch (chain.end()) {
-    case wire::Ip6Chain::End::upper: parse_l4(meta, packet.subspan(chain.offset())); break;
-    case wire::Ip6Chain::End::truncated: meta.flags |= kMetaExtHidden | kMetaL4Short; break;
-    case wire::Ip6Chain::End::too_many: meta.flags |= kMetaExtHidden; break;
+    case wire::Ip6Chain::End::upper:
+      parse_l4(meta, packet.subspan(chain.offset()));
+      break;
+    case wire::Ip6Chain::End::truncated:
+      meta.flags |= kMetaExtHidden | kMetaL4Short;
+      break;
+    case wire::Ip6Chain::End::too_many:
+      meta.flags |= kMetaExtHidden;
+      break;
     case wire::Ip6Chain::End::later_fragment:
       if (hides_upper(meta.proto)) meta.flags |= kMetaExtHidden;
       break;
@@ -150,9 +167,12 @@ DropReason parse_slow(rte_mbuf* m, const Interface& ifc, Meta& meta) {
   if (r != DropReason::count_) return r;
 
   const ConstBytes ip = bytes_of(m).subspan(meta.l3);
-  if (meta.ethertype == wire::kEthIp4) r = parse_ip4(ip, meta);
-  else if (meta.ethertype == wire::kEthIp6) r = parse_ip6(ip, meta);
-  else return meta.ethertype == wire::kEthArp ? DropReason::count_ : DropReason::ethertype_unknown;
+  if (meta.ethertype == wire::kEthIp4)
+    r = parse_ip4(ip, meta);
+  else if (meta.ethertype == wire::kEthIp6)
+    r = parse_ip6(ip, meta);
+  else
+    return meta.ethertype == wire::kEthArp ? DropReason::count_ : DropReason::ethertype_unknown;
   if (r != DropReason::count_) return r;
   m->data_len = static_cast<uint16_t>(meta.l3 + meta.ip_length);
   m->pkt_len = m->data_len;

@@ -39,8 +39,8 @@ DropReason parse_slow(rte_mbuf* m, const Interface& ifc, Meta& meta);
   const uint8_t* p = rte_pktmbuf_mtod(m, const uint8_t*);
   const uint64_t w12 = wire::load64(p + 12), w20 = wire::load64(p + 20), w28 = wire::load64(p + 28);
   const uint64_t differs = (wire::at<wire::EthHdr>(p)->dst.word() ^ ifc.mac.word()) |  // to our MAC
-                           ((w12 & 0xffffff) ^ 0x450008) |                            // IPv4, 20 bytes of header
-                           (w20 & 0xff3f);                                            // offset 0, no more fragments
+                           ((w12 & 0xffffff) ^ 0x450008) |  // IPv4, 20 bytes of header
+                           (w20 & 0xff3f);                  // offset 0, no more fragments
   const unsigned ip_length = byte_swapped(wire::load16(p + 16));
   const uint8_t proto = static_cast<uint8_t>(w20 >> 24);
   const unsigned l4_min = proto == wire::kProtoTcp ? sizeof(wire::TcpHdr) : sizeof(wire::UdpHdr);

@@ -38,7 +38,8 @@ class TokenBucket {
       const int64_t elapsed = (now - last_).ns;
       last_ = now;
       // Compared before multiplying: an idle month must not overflow.
-      if (credit_ < full && rate > 0) credit_ = elapsed > (full - credit_) / rate ? full : credit_ + elapsed * rate;
+      if (credit_ < full && rate > 0)
+        credit_ = elapsed > (full - credit_) / rate ? full : credit_ + elapsed * rate;
     }
     credit_ = std::min(credit_, full);
   }

@@ -26,7 +26,8 @@ size_t write_reset(TcpHdr& rst, ConstBytes segment) {
     rst.seq = seg->ack;
     rst.flags = kTcpRst;
   } else {
-    const size_t seg_len = segment.size() - header + ((seg->flags & kTcpSyn) != 0) + ((seg->flags & kTcpFin) != 0);
+    const size_t seg_len =
+        segment.size() - header + ((seg->flags & kTcpSyn) != 0) + ((seg->flags & kTcpFin) != 0);
     rst.ack = be32::from(seg->seq.host() + static_cast<uint32_t>(seg_len));
     rst.flags = kTcpRst | kTcpAck;
   }
@@ -75,7 +76,8 @@ size_t build_icmp4_error(Bytes out, const Ip4& src, const Ip4& dst, uint16_t id,
   if (out.size() < kHeaders + quote || offender.size() < sizeof(Ip4Hdr)) return 0;
   // The offender's DSCP below the precedence is kept; its ECN bits are not ours to claim (RFC 3168 18).
   const uint8_t tos = static_cast<uint8_t>(0xc0 | (at<Ip4Hdr>(offender.data())->tos & 0x1c));
-  write_ip4(*at<Ip4Hdr>(out.data()), src, dst, kProtoIcmp, static_cast<uint16_t>(kHeaders + quote), id, 64, tos);
+  write_ip4(*at<Ip4Hdr>(out.data()), src, dst, kProtoIcmp, static_cast<uint16_t>(kHeaders + quote), id, 64,
+            tos);
   *at<IcmpHdr>(out.data() + sizeof(Ip4Hdr)) = {e.type, e.code, {}, be32::from(icmp4_rest(e))};
   std::memcpy(out.data() + kHeaders, offender.data(), quote);
   seal_icmp4(out.subspan(sizeof(Ip4Hdr), sizeof(IcmpHdr) + quote));

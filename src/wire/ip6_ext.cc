@@ -18,15 +18,21 @@ unsigned length_of(uint8_t proto, uint8_t length_octet) {
 }
 
 constexpr Ip6ExtVerdict kDrop{Ip6ExtVerdict::Act::drop};
-Ip6ExtVerdict problem(uint8_t code, unsigned pointer) { return {Ip6ExtVerdict::Act::problem, code, pointer}; }
+Ip6ExtVerdict problem(uint8_t code, unsigned pointer) {
+  return {Ip6ExtVerdict::Act::problem, code, pointer};
+}
 
 // RFC 8200 4.2: the two highest bits of an option that is not known say what to do.
 std::optional<Ip6ExtVerdict> unknown_option(const Ip6Option& o, bool to_group) {
   switch (o.type >> 6) {
-    case 0: return std::nullopt;
-    case 1: return kDrop;
-    case 2: return problem(2, o.offset);
-    default: return to_group ? kDrop : problem(2, o.offset);
+    case 0:
+      return std::nullopt;
+    case 1:
+      return kDrop;
+    case 2:
+      return problem(2, o.offset);
+    default:
+      return to_group ? kDrop : problem(2, o.offset);
   }
 }
 

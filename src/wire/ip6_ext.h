@@ -79,7 +79,8 @@ class Ip6OptionWalk {
   bool next(Ip6Option& o);
   // After false. at(): offset of the octet at fault.
   bool malformed() const { return malformed_; }
-  bool excessive() const { return excessive_; }  // padding too long or not zero: a covert channel, not an error
+  // Padding too long or not zero: a covert channel, not an error.
+  bool excessive() const { return excessive_; }
   unsigned at() const { return at_; }
 
  private:

@@ -19,6 +19,8 @@ inline bool single_host(const Ip6& a) {
   std::memcpy(&third, a.b.data() + 8, 4);
   return third != byte_swapped<uint32_t>(0xffff) && !a.unspecified() && !a.loopback();
 }
-inline bool single_host(const IpAddr& a) { return a.family == 4 ? single_host(a.v4()) : single_host(a.v6()); }
+inline bool single_host(const IpAddr& a) {
+  return a.family == 4 ? single_host(a.v4()) : single_host(a.v6());
+}
 
 }  // namespace sluice::wire

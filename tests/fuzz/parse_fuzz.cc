@@ -1,6 +1,6 @@
-// Any frame through the path's edges: parse, options, fragments, ICMP errors, resets. Input: two control bytes, then
-// the frame, in a buffer that ends where it does. What must hold: both parsers agree; offsets stay inside; what is
-// made is itself a packet that parse takes, within its limits; no mbuf is lost.
+// Any frame through the path's edges: parse, options, fragments, ICMP errors, resets. Input: two control
+// bytes, then the frame, in a buffer that ends where it does. What must hold: both parsers agree; offsets
+// stay inside; what is made is itself a packet that parse takes, within its limits; no mbuf is lost.
 #include <rte_eal.h>
 
 #include <algorithm>
@@ -77,8 +77,10 @@ void check_meta(const rte_mbuf* m, const Meta& meta) {
   const bool first = meta.has(kMetaFragFirst), later = meta.has(kMetaFragLater);
   check(!(first && later) && later == (meta.frag_offset != 0));
   if (later) check(!meta.has(kMetaPortsValid) && !meta.has(kMetaL4Short));
-  if (!meta.has(kMetaPortsValid)) check(meta.sport == 0 && meta.dport == 0);
-  else check(meta.l4 + 2 <= m->data_len);
+  if (!meta.has(kMetaPortsValid))
+    check(meta.sport == 0 && meta.dport == 0);
+  else
+    check(meta.l4 + 2 <= m->data_len);
 }
 
 // A packet made by the box: whole, and one that the next router takes.
@@ -90,7 +92,8 @@ void check_made(World& w, rte_mbuf* m, unsigned limit) {
   eth->type = be16::from(made.ethertype);
   Meta parsed;
   check(parse(m, w.lan(), parsed) == DropReason::count_);
-  check(parsed.proto == made.proto && parsed.l4 == made.l4 && parsed.sport == made.sport && parsed.dport == made.dport);
+  check(parsed.proto == made.proto && parsed.l4 == made.l4 && parsed.sport == made.sport &&
+        parsed.dport == made.dport);
   check(!parsed.fragment() && !parsed.has(kMetaL4Short));
   rte_pktmbuf_free(m);
 }
@@ -129,7 +132,8 @@ void right_checksum(wire::Bytes frame) {
 }  // namespace
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
-  const char* args[] = {"fuzz", "--no-huge", "--no-shconf", "-m", "64", "--no-pci", "--no-telemetry", "--log-level=4"};
+  const char* args[] = {"fuzz", "--no-huge", "--no-shconf",    "-m",
+                        "64",   "--no-pci",  "--no-telemetry", "--log-level=4"};
   return rte_eal_init(8, const_cast<char**>(args)) < 0;
 }
 

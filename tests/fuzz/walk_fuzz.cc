@@ -1,5 +1,5 @@
-// The walks and builders of wire/ over any bytes, in buffers that end where they do. What must hold: every walk makes
-// progress and ends, every offset lies inside, and what is built is summed right.
+// The walks and builders of wire/ over any bytes, in buffers that end where they do. What must hold: every
+// walk makes progress and ends, every offset lies inside, and what is built is summed right.
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -32,7 +32,8 @@ void walk6(ConstBytes packet) {
   Ip6Chain chain(packet);
   unsigned end = sizeof(Ip6Hdr), headers = 0;
   for (Ip6ExtHeader h; chain.next(h); ++headers) {
-    check(h.offset == end && h.length >= 8 && h.offset + h.length <= packet.size() && packet[h.named_at] == h.type);
+    check(h.offset == end && h.length >= 8 && h.offset + h.length <= packet.size() &&
+          packet[h.named_at] == h.type);
     end = h.offset + h.length;
     Ip6OptionWalk w(packet, h);
     unsigned at = h.offset + 2;

@@ -1,5 +1,5 @@
-// Frames for tests, spelt out field by field, and mbufs around them whose buffer ends where the frame ends: under
-// AddressSanitizer a read of one byte too many is an error (ExactMbufDeathTest shows that it is).
+// Frames for tests, spelt out field by field, and mbufs around them whose buffer ends where the frame ends:
+// under AddressSanitizer a read of one byte too many is an error (ExactMbufDeathTest shows that it is).
 #pragma once
 
 #include <rte_mbuf.h>
@@ -32,7 +32,9 @@ inline Octets operator+(Octets a, const Octets& b) {
   if (!b.empty()) std::memcpy(a.data() + n, b.data(), b.size());
   return a;
 }
-inline Octets zeros(size_t n, uint8_t v = 0) { return Octets(n, v); }
+inline Octets zeros(size_t n, uint8_t v = 0) {
+  return Octets(n, v);
+}
 inline Octets pattern(size_t n) {
   Octets o(n);
   for (size_t i = 0; i < n; ++i) o[i] = static_cast<uint8_t>(i * 7 + i / 251);
@@ -42,18 +44,32 @@ inline void put16(Octets& o, size_t at, unsigned v) {
   o.at(at) = static_cast<uint8_t>(v >> 8);
   o.at(at + 1) = static_cast<uint8_t>(v);
 }
-inline unsigned get16(const Octets& o, size_t at) { return o.at(at) << 8 | o.at(at + 1); }
-inline uint32_t get32(const Octets& o, size_t at) { return get16(o, at) << 16 | get16(o, at + 2); }
+inline unsigned get16(const Octets& o, size_t at) {
+  return o.at(at) << 8 | o.at(at + 1);
+}
+inline uint32_t get32(const Octets& o, size_t at) {
+  return get16(o, at) << 16 | get16(o, at + 2);
+}
 inline Octets words(std::initializer_list<unsigned> v) {
   Octets o;
   for (unsigned w : v) o = o + Octets{static_cast<uint8_t>(w >> 8), static_cast<uint8_t>(w)};
   return o;
 }
-inline Octets of(const Ip4& a) { return Octets(reinterpret_cast<const uint8_t*>(&a), reinterpret_cast<const uint8_t*>(&a) + 4); }
-inline Octets of(const Ip6& a) { return Octets(a.b.begin(), a.b.end()); }
-inline Octets of(const Mac& a) { return Octets(a.b.begin(), a.b.end()); }
-inline Ip4 a4(std::string_view s) { return parse_ip4(s).value(); }
-inline Ip6 a6(std::string_view s) { return parse_ip6(s).value(); }
+inline Octets of(const Ip4& a) {
+  return Octets(reinterpret_cast<const uint8_t*>(&a), reinterpret_cast<const uint8_t*>(&a) + 4);
+}
+inline Octets of(const Ip6& a) {
+  return Octets(a.b.begin(), a.b.end());
+}
+inline Octets of(const Mac& a) {
+  return Octets(a.b.begin(), a.b.end());
+}
+inline Ip4 a4(std::string_view s) {
+  return parse_ip4(s).value();
+}
+inline Ip6 a6(std::string_view s) {
+  return parse_ip6(s).value();
+}
 
 // RFC 1071 as its section 4.1 has it, word by word: the reference for the fast one.
 inline unsigned plain_sum(const Octets& o, uint32_t sum = 0) {
@@ -62,9 +78,12 @@ inline unsigned plain_sum(const Octets& o, uint32_t sum = 0) {
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   return sum;
 }
-inline unsigned plain_checksum(const Octets& o) { return ~plain_sum(o) & 0xffff; }
+inline unsigned plain_checksum(const Octets& o) {
+  return ~plain_sum(o) & 0xffff;
+}
 
-inline const Mac kOurs{{2, 0, 0, 0, 0, 1}}, kTheirs{{2, 0, 0, 0, 0, 2}}, kBroadcast{{255, 255, 255, 255, 255, 255}};
+inline const Mac kOurs{{2, 0, 0, 0, 0, 1}}, kTheirs{{2, 0, 0, 0, 0, 2}},
+    kBroadcast{{255, 255, 255, 255, 255, 255}};
 
 inline Octets eth(const Octets& payload, unsigned type, const Mac& dst = kOurs, const Mac& src = kTheirs) {
   return of(dst) + of(src) + words({type}) + payload;
@@ -75,7 +94,7 @@ struct V4 {
   uint8_t proto = 17, ttl = 64, tos = 0;
   unsigned id = 1, frag = 0;
   Octets options;
-  int total = -1;      // -1: right
+  int total = -1;  // -1: right
   int version_ihl = -1;
   int checksum = -1;
 };
@@ -84,7 +103,8 @@ inline Octets ip4(const V4& f, const Octets& payload) {
   while (options.size() % 4) options.push_back(0);
   const size_t header = 20 + options.size();
   Octets o = words({f.tos, f.total >= 0 ? unsigned(f.total) : unsigned(header + payload.size()), f.id, f.frag,
-                    unsigned(f.ttl << 8 | f.proto), 0}) + of(a4(f.src)) + of(a4(f.dst)) + options;
+                    unsigned(f.ttl << 8 | f.proto), 0}) +
+             of(a4(f.src)) + of(a4(f.dst)) + options;
   o[0] = static_cast<uint8_t>(f.version_ihl >= 0 ? f.version_ihl : 0x40 | header / 4);
   put16(o, 10, f.checksum >= 0 ? unsigned(f.checksum) : plain_checksum(o));
   return o + payload;
@@ -107,7 +127,8 @@ inline Octets udp(unsigned sport, unsigned dport, const Octets& data = {}) {
 }
 inline Octets tcp(unsigned sport, unsigned dport, uint8_t flags, uint32_t seq = 0, uint32_t ack = 0,
                   const Octets& data = {}, uint8_t offset = 5) {
-  return words({sport, dport, seq >> 16, seq & 0xffff, ack >> 16, ack & 0xffff, unsigned(offset << 12 | flags), 1000, 0, 0}) +
+  return words({sport, dport, seq >> 16, seq & 0xffff, ack >> 16, ack & 0xffff,
+                unsigned(offset << 12 | flags), 1000, 0, 0}) +
          data;
 }
 // Puts the right checksum into the TCP segment from `l4` to the end of a packet.
@@ -126,8 +147,10 @@ inline Octets icmp(uint8_t type, uint8_t code, const Octets& rest = zeros(4), co
 // A hop-by-hop, routing or destination options header; `body` is padded with PadN to a multiple of 8.
 inline Octets ext(uint8_t next, Octets body) {
   const size_t pad = (8 - (body.size() + 2) % 8) % 8;
-  if (pad == 1) body.push_back(0);
-  else if (pad) body = body + Octets{1, static_cast<uint8_t>(pad - 2)} + zeros(pad - 2);
+  if (pad == 1)
+    body.push_back(0);
+  else if (pad)
+    body = body + Octets{1, static_cast<uint8_t>(pad - 2)} + zeros(pad - 2);
   return Octets{next, static_cast<uint8_t>((body.size() + 2) / 8 - 1)} + body;
 }
 inline Octets frag6(uint8_t next, unsigned offset, bool more, uint32_t id = 7) {

@@ -101,7 +101,8 @@ TEST(DropReason, EachIsNamedAndExplained) {
   for (unsigned i = 0; i < kDropReasons; ++i) {
     const DropInfo& d = drop_info(static_cast<DropReason>(i));
     EXPECT_TRUE(names.insert(d.name).second) << d.name;
-    EXPECT_EQ(d.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"), std::string_view::npos) << d.name;
+    EXPECT_EQ(d.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"), std::string_view::npos)
+        << d.name;
     EXPECT_GT(d.text.size(), 10u) << d.name;
     EXPECT_NE(d.text.back(), '.') << d.name;
     EXPECT_FALSE(to_string(d.severity).empty());

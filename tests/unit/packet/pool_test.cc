@@ -75,7 +75,8 @@ TEST(PacketPool, StashTravelsWithThePacketAndTouchesNothingElse) {
   for (size_t i = 0; i < all.size(); ++i) {
     EXPECT_EQ(stash(all[i]).in_port, i);
     EXPECT_EQ(stash(all[i]).reason, DropReason::ttl_expired);
-    for (unsigned b = 0; b < all[i]->buf_len; ++b) ASSERT_EQ(static_cast<uint8_t*>(all[i]->buf_addr)[b], 0x5a);
+    for (unsigned b = 0; b < all[i]->buf_len; ++b)
+      ASSERT_EQ(static_cast<uint8_t*>(all[i]->buf_addr)[b], 0x5a);
     EXPECT_EQ(all[i]->pool, pool->mempool());
   }
   rte_pktmbuf_free_bulk(all.data(), static_cast<unsigned>(all.size()));

@@ -1,5 +1,6 @@
-// Real traffic, malformed and odd among it, through the path's edges. The captures are not part of the repository:
-// SLUICE_PCAPS names the folder; without it the test says so and is skipped.
+// Real traffic, malformed and odd among it, through the path's edges. The captures are not part of the
+// repository: $SLUICE_PCAPS, or ../shared/pcaps beside the checkout; where there is neither the test says so
+// and is skipped.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -69,9 +70,10 @@ class Captures : public ::testing::Test {
 };
 
 TEST_F(Captures, AllParseWithoutAFault) {
-  const char* folder = std::getenv("SLUICE_PCAPS");
-  if (!folder || !std::filesystem::is_directory(folder))
-    GTEST_SKIP() << "no captures: set SLUICE_PCAPS to a folder of them";
+  const char *given = std::getenv("SLUICE_PCAPS"), *root = std::getenv("SLUICE_SOURCE_ROOT");
+  const std::filesystem::path folder = given ? given : std::string(root ? root : ".") + "/../shared/pcaps";
+  if (!std::filesystem::is_directory(folder))
+    GTEST_SKIP() << "no captures at " << folder << "; SLUICE_PCAPS may name a folder";
   unsigned files = 0;
   for (const auto& e : std::filesystem::recursive_directory_iterator(folder)) {
     if (!e.is_regular_file()) continue;

@@ -65,7 +65,8 @@ TEST_F(Fragment, EverySizeFitsTogetherAgain) {
       const auto pieces = cut(ip4({.proto = 253, .ttl = 63, .tos = 0xb9, .id = 0xffff}, body), mtu);
       ASSERT_GT(pieces.size(), 1u);
       const size_t most = (mtu - 20u) & ~7u;
-      EXPECT_EQ(pieces.size(), (size + most - 1) / most - (size % most <= (mtu - 20u) % 8 && size % most ? 1 : 0));
+      EXPECT_EQ(pieces.size(),
+                (size + most - 1) / most - (size % most <= (mtu - 20u) % 8 && size % most ? 1 : 0));
       Octets whole;
       for (const Octets& p : pieces) {
         EXPECT_EQ(offset(p), whole.size());
@@ -106,7 +107,9 @@ TEST_F(Fragment, OffsetsAtTheEndOfTheField) {
 
 TEST_F(Fragment, OptionsByTheirCopyFlag) {
   const Octets body = pattern(1400);
-  struct { Octets all, later; } table[] = {
+  struct {
+    Octets all, later;
+  } table[] = {
       {{0x94, 4, 0, 0}, {0x94, 4, 0, 0}},
       {{0x44, 8, 5, 0, 0, 0, 0, 0}, {}},
       {{0xde, 4, 'a', 'b', 0x5e, 4, 'c', 'd'}, {0xde, 4, 'a', 'b'}},

@@ -106,7 +106,11 @@ TEST(Ip4Options, BothAtOnce) {
 }
 
 TEST(Ip4Options, MalformedOnesNameTheOctet) {
-  struct { const char* what; Octets options; unsigned pointer; } table[] = {
+  struct {
+    const char* what;
+    Octets options;
+    unsigned pointer;
+  } table[] = {
       {"no length octet", {1, 1, 1, 7}, 23},
       {"length 0", {7, 0, 4, 0}, 20},
       {"length 1", {0x94, 1, 0, 0}, 20},
@@ -138,8 +142,9 @@ TEST(Ip4Options, MalformedOnesNameTheOctet) {
 }
 
 TEST(Ip4Options, SourceRoutesAreRefusedSilently) {
-  for (const Octets& o : {Octets{0x83, 7, 4, 1, 2, 3, 4, 0}, Octets{0x89, 7, 4, 1, 2, 3, 4, 0}, Octets{0x83, 3, 4, 0},
-                          Octets{0x89, 7, 8, 1, 2, 3, 4, 0}, Octets{1, 7, 3, 4, 0x83, 3, 4, 0}}) {
+  for (const Octets& o :
+       {Octets{0x83, 7, 4, 1, 2, 3, 4, 0}, Octets{0x89, 7, 4, 1, 2, 3, 4, 0}, Octets{0x83, 3, 4, 0},
+        Octets{0x89, 7, 8, 1, 2, 3, 4, 0}, Octets{1, 7, 3, 4, 0x83, 3, 4, 0}}) {
     const Done d = run(o);
     EXPECT_EQ(d.result.drop, R::ip_options);
     EXPECT_FALSE(d.result.icmp);
@@ -179,7 +184,8 @@ TEST(Ip6Options, ResultsBecomeDropsAndErrors) {
   const Verdict6 pass{R::count_, false, 0, 0}, silent{R::ip6_extension, false, 0, 0};
   EXPECT_EQ(run6({.next = 0}, ext(17, {5, 2, 0, 0}) + udp(1, 2), false), pass);
   EXPECT_EQ(run6({.next = 0}, ext(17, {0x45, 0}) + udp(1, 2), false), silent);
-  EXPECT_EQ(run6({.next = 0}, ext(17, {0x85, 0}) + udp(1, 2), false), (Verdict6{R::ip6_extension, true, 2, 42}));
+  EXPECT_EQ(run6({.next = 0}, ext(17, {0x85, 0}) + udp(1, 2), false),
+            (Verdict6{R::ip6_extension, true, 2, 42}));
   EXPECT_EQ(run6({.next = 43}, ext(17, Octets{0, 1} + zeros(20)) + udp(1, 2), true),
             (Verdict6{R::ip6_extension, true, 0, 42}));
   EXPECT_EQ(run6({.next = 43}, ext(17, Octets{0, 0} + zeros(20)) + udp(1, 2), true), pass);

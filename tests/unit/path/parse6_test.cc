@@ -58,7 +58,14 @@ TEST(Parse6, HeaderSanity) {
 
 TEST(Parse6, ExtensionHeaders) {
   const Octets u = udp(7, 8);
-  struct { const char* what; uint8_t next; Octets body; unsigned flags; uint8_t proto; unsigned l4; } table[] = {
+  struct {
+    const char* what;
+    uint8_t next;
+    Octets body;
+    unsigned flags;
+    uint8_t proto;
+    unsigned l4;
+  } table[] = {
       {"hop by hop", 0, ext(17, {}) + u, kMetaIpOptions | kMetaPortsValid, 17, 48},
       {"router alert", 0, ext(17, {5, 2, 0, 0}) + u, kMetaIpOptions | kMetaPortsValid, 17, 48},
       {"destination options", 60, ext(17, zeros(14)) + u, kMetaPortsValid, 17, 56},
@@ -108,9 +115,15 @@ TEST(Parse6, LongChainsAreHidden) {
 
 TEST(Parse6, Fragments) {
   const Octets u = udp(7, 8, pattern(24));
-  struct { const char* what; Octets body; unsigned flags, offset, l4; uint8_t proto; } table[] = {
+  struct {
+    const char* what;
+    Octets body;
+    unsigned flags, offset, l4;
+    uint8_t proto;
+  } table[] = {
       {"first", frag6(17, 0, true) + u, kMetaFragFirst | kMetaPortsValid, 0, 48, 17},
-      {"first, cut in the header", frag6(17, 0, true) + zeros(7), kMetaFragFirst | kMetaPortsValid | kMetaL4Short, 0, 48, 17},
+      {"first, cut in the header", frag6(17, 0, true) + zeros(7),
+       kMetaFragFirst | kMetaPortsValid | kMetaL4Short, 0, 48, 17},
       {"first, empty", frag6(17, 0, true), kMetaFragFirst | kMetaL4Short, 0, 48, 17},
       {"first, chain cut", frag6(60, 0, true) + Octets{6, 2, 0, 0, 0, 0, 0, 0},
        kMetaFragFirst | kMetaExtHidden | kMetaL4Short, 0, 48, 60},

@@ -36,10 +36,16 @@ Parsed run(const Octets& frame, const Interface& ifc = lan()) {
   return p;
 }
 
-R refused(const Octets& frame) { return run(frame).reason; }
+R refused(const Octets& frame) {
+  return run(frame).reason;
+}
 
-Octets v4(const V4& f, const Octets& payload) { return eth(ip4(f, payload), 0x0800); }
-Octets v6(const V6& f, const Octets& payload) { return eth(ip6(f, payload), 0x86dd); }
+Octets v4(const V4& f, const Octets& payload) {
+  return eth(ip4(f, payload), 0x0800);
+}
+Octets v6(const V6& f, const Octets& payload) {
+  return eth(ip6(f, payload), 0x86dd);
+}
 
 void expect_meta(const Meta& m, unsigned flags, unsigned family, unsigned proto, unsigned l3, unsigned l4,
                  unsigned ip_length) {
@@ -68,12 +74,14 @@ TEST(Parse, PlainUdpAndTcp) {
 }
 
 TEST(Parse, EveryFrameShorterThanItsPacketIsRefused) {
-  for (const Octets& whole : {v4({}, udp(1, 2, pattern(9))), v4({.proto = 6}, tcp(1, 2, 2)),
-                              v4({.options = {7, 7, 4, 0, 0, 0, 0}}, udp(1, 2)), v6({}, udp(1, 2, pattern(9))),
-                              v6({.next = 0}, ext(17, {5, 2, 0, 0}) + udp(1, 2))}) {
+  for (const Octets& whole :
+       {v4({}, udp(1, 2, pattern(9))), v4({.proto = 6}, tcp(1, 2, 2)),
+        v4({.options = {7, 7, 4, 0, 0, 0, 0}}, udp(1, 2)), v6({}, udp(1, 2, pattern(9))),
+        v6({.next = 0}, ext(17, {5, 2, 0, 0}) + udp(1, 2))}) {
     ASSERT_EQ(refused(whole), kFine);
     for (size_t n = 0; n < whole.size(); ++n)
-      EXPECT_EQ(refused(Octets(whole.begin(), whole.begin() + n)), n < 14 ? R::frame_short : R::ip_truncated) << n;
+      EXPECT_EQ(refused(Octets(whole.begin(), whole.begin() + n)), n < 14 ? R::frame_short : R::ip_truncated)
+          << n;
   }
 }
 
@@ -102,6 +110,18 @@ TEST(Parse, Addressing) {
   EXPECT_TRUE(run(eth(ip, 0x0800, kBroadcast)).meta.has(kMetaL2Group));
   EXPECT_TRUE(run(eth(ip, 0x0800, Mac{{1, 0, 0x5e, 0, 0, 1}})).meta.has(kMetaL2Group));
   EXPECT_FALSE(run(eth(ip, 0x0800)).meta.has(kMetaL2Group));
+}
+
+// A replayed capture was taken in front of somebody else's MAC.
+TEST(Parse, AnyDestinationWhereAskedFor) {
+  Interface any = lan();
+  any.any_destination = true;
+  for (const Octets& ip : {ip4({}, udp(1, 2)), ip4({.proto = 1}, icmp(8, 0))}) {
+    const Parsed p = run(eth(ip, 0x0800, kTheirs), any);
+    EXPECT_EQ(p.reason, kFine);
+    EXPECT_EQ(p.meta.flags, kMetaPortsValid);
+    EXPECT_TRUE(run(eth(ip, 0x0800, kBroadcast), any).meta.has(kMetaL2Group));
+  }
 }
 
 TEST(Parse, OtherEtherTypes) {
@@ -160,7 +180,8 @@ TEST(Parse, Ip4HeaderSanity) {
   const Octets u = udp(1, 2, pattern(40));
   for (int v = 0; v < 16; ++v)
     EXPECT_EQ(refused(v4({.version_ihl = v << 4 | 5}, u)), v == 4 ? kFine : R::ip_version) << v;
-  for (int ihl = 0; ihl < 5; ++ihl) EXPECT_EQ(refused(v4({.version_ihl = 0x40 | ihl}, u)), R::ip_header_length);
+  for (int ihl = 0; ihl < 5; ++ihl)
+    EXPECT_EQ(refused(v4({.version_ihl = 0x40 | ihl}, u)), R::ip_header_length);
   EXPECT_EQ(refused(v4({.version_ihl = 0x4f}, udp(1, 2))), R::ip_truncated);
   for (int total : {0, 1, 19}) EXPECT_EQ(refused(v4({.total = total}, u)), R::ip_total_length) << total;
   EXPECT_EQ(refused(v4({.options = zeros(8, 1), .total = 27}, u)), R::ip_total_length);
@@ -180,6 +201,21 @@ TEST(Parse, Ip4Checksum) {
   }
   EXPECT_EQ(refused(v4({.checksum = 0}, udp(1, 2))), R::ip_checksum);
   EXPECT_EQ(refused(v4({.proto = 253, .checksum = 0}, udp(1, 2))), R::ip_checksum);
+}
+
+// A header that would be right if one of its words were not looked at.
+TEST(Parse, Ip4ChecksumCoversEveryWord) {
+  for (const uint8_t proto : Octets{17, 253}) {
+    const Octets good = ip4({.proto = proto, .tos = 4, .id = 77, .frag = 0x4000}, udp(1, 2));
+    for (size_t word = 0; word < 20; word += 2) {
+      if (word == 10) continue;  // the checksum itself
+      Octets bad = good, without = Octets(good.begin(), good.begin() + 20);
+      put16(without, word, 0);
+      put16(without, 10, 0);
+      put16(bad, 10, plain_checksum(without));
+      EXPECT_EQ(refused(eth(bad, 0x0800)), R::ip_checksum) << word;
+    }
+  }
 }
 
 // One's complement has two zeros; a header whose sum was stored as 0xffff instead of 0 still verifies.
@@ -206,11 +242,18 @@ TEST(Parse, Ip4Options) {
 }
 
 TEST(Parse, Ip4Fragments) {
-  struct { unsigned frag, flags, offset; } table[] = {
-      {0x0000, kMetaPortsValid, 0}, {0x4000, kMetaPortsValid, 0}, {0x8000, kMetaPortsValid, 0},
-      {0x2000, kMetaFragFirst | kMetaPortsValid, 0}, {0x6000, kMetaFragFirst | kMetaPortsValid, 0},
-      {0x0001, kMetaFragLater, 8}, {0x2001, kMetaFragLater, 8}, {0x1fff, kMetaFragLater, 65528},
-      {0x3fff, kMetaFragLater, 65528}, {0x4005, kMetaFragLater, 40}};
+  struct {
+    unsigned frag, flags, offset;
+  } table[] = {{0x0000, kMetaPortsValid, 0},
+               {0x4000, kMetaPortsValid, 0},
+               {0x8000, kMetaPortsValid, 0},
+               {0x2000, kMetaFragFirst | kMetaPortsValid, 0},
+               {0x6000, kMetaFragFirst | kMetaPortsValid, 0},
+               {0x0001, kMetaFragLater, 8},
+               {0x2001, kMetaFragLater, 8},
+               {0x1fff, kMetaFragLater, 65528},
+               {0x3fff, kMetaFragLater, 65528},
+               {0x4005, kMetaFragLater, 40}};
   for (const auto& t : table) {
     Parsed p = run(v4({.frag = t.frag}, udp(1, 2)));
     ASSERT_EQ(p.reason, kFine) << std::hex << t.frag;  // impossible ends are the destination's business
@@ -221,7 +264,10 @@ TEST(Parse, Ip4Fragments) {
 }
 
 TEST(Parse, ShortTransportHeadersAreForwarded) {
-  struct { uint8_t proto; size_t whole, ports; } table[] = {{6, 20, 4}, {17, 8, 4}, {1, 8, 2}, {132, 12, 4}};
+  struct {
+    uint8_t proto;
+    size_t whole, ports;
+  } table[] = {{6, 20, 4}, {17, 8, 4}, {1, 8, 2}, {132, 12, 4}};
   for (const auto& t : table) {
     for (unsigned frag : {0u, 0x2000u}) {
       for (size_t n = 0; n <= t.whole; ++n) {

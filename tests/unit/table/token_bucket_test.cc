@@ -7,7 +7,9 @@
 namespace sluice {
 namespace {
 
-Instant at(int64_t ns) { return Instant{} + Duration::nanos(ns); }
+Instant at(int64_t ns) {
+  return Instant{} + Duration::nanos(ns);
+}
 
 TEST(TokenBucket, StartsFullAndIsBounded) {
   TokenBucket b;

@@ -10,21 +10,25 @@ namespace {
 using namespace std::string_view_literals;
 
 TEST(Addr, TextThereAndBack) {
-  for (const char* s : {"0.0.0.0", "198.18.1.255", "255.255.255.255"}) EXPECT_EQ(to_string(parse_ip4(s).value()), s);
-  for (const char* s : {"::", "::1", "2001:db8::1", "fe80::1:2:3:4", "ff02::1:ff00:0", "2001:db8:0:1:1:1:1:1"})
+  for (const char* s : {"0.0.0.0", "198.18.1.255", "255.255.255.255"})
+    EXPECT_EQ(to_string(parse_ip4(s).value()), s);
+  for (const char* s :
+       {"::", "::1", "2001:db8::1", "fe80::1:2:3:4", "ff02::1:ff00:0", "2001:db8:0:1:1:1:1:1"})
     EXPECT_EQ(to_string(parse_ip6(s).value()), s);
   EXPECT_EQ(to_string(parse_ip6("2001:DB8:0:0:0:0:0:1").value()), "2001:db8::1");  // RFC 5952 4.1 to 4.3
   EXPECT_EQ(to_string(parse_mac("02:AB:cd:00:00:fF").value()), "02:ab:cd:00:00:ff");
-  for (const char* s : {"198.18.1.1/24", "0.0.0.0/0", "2001:db8::1/128"}) EXPECT_EQ(to_string(parse_prefix(s).value()), s);
+  for (const char* s : {"198.18.1.1/24", "0.0.0.0/0", "2001:db8::1/128"})
+    EXPECT_EQ(to_string(parse_prefix(s).value()), s);
   EXPECT_EQ(to_string(IpAddr()), "none");
 }
 
 TEST(Addr, WhatIsNoAddress) {
-  for (auto s : {""sv, "1.2.3"sv, "1.2.3.4.5"sv, "256.1.1.1"sv, "01.2.3.4"sv, "1.2.3.4 "sv, " 1.2.3.4"sv, "1.2.3.4\0x"sv,
-                 "1.2.3.4\0"sv, "::1\0"sv, ":::"sv, "1::2::3"sv, "2001:db8::g"sv, "[::1]"sv, "fe80::1%eth0"sv, "12345::"sv})
+  for (auto s : {""sv, "1.2.3"sv, "1.2.3.4.5"sv, "256.1.1.1"sv, "01.2.3.4"sv, "1.2.3.4 "sv, " 1.2.3.4"sv,
+                 "1.2.3.4\0x"sv, "1.2.3.4\0"sv, "::1\0"sv, ":::"sv, "1::2::3"sv, "2001:db8::g"sv, "[::1]"sv,
+                 "fe80::1%eth0"sv, "12345::"sv})
     EXPECT_FALSE(parse_ip(s)) << s;
-  for (auto s : {""sv, "1.2.3.4"sv, "1.2.3.4/"sv, "1.2.3.4/33"sv, "1.2.3.4/-1"sv, "1.2.3.4/024"sv, "1.2.3.4/1x"sv, "::/129"sv,
-                 "/24"sv, "1.2.3.4/24/8"sv, "::/4294967297"sv})
+  for (auto s : {""sv, "1.2.3.4"sv, "1.2.3.4/"sv, "1.2.3.4/33"sv, "1.2.3.4/-1"sv, "1.2.3.4/024"sv,
+                 "1.2.3.4/1x"sv, "::/129"sv, "/24"sv, "1.2.3.4/24/8"sv, "::/4294967297"sv})
     EXPECT_FALSE(parse_prefix(s)) << s;
   for (auto s : {""sv, "02:00:00:00:00"sv, "02:00:00:00:00:0"sv, "02-00-00-00-00-01"sv, "02:00:00:00:00:0g"sv,
                  "02:00:00:00:00:001"sv})
@@ -32,7 +36,9 @@ TEST(Addr, WhatIsNoAddress) {
 }
 
 TEST(Prefix, MaskAndContain) {
-  struct { const char *prefix, *masked, *in, *out; } table[] = {
+  struct {
+    const char *prefix, *masked, *in, *out;
+  } table[] = {
       {"198.18.1.77/24", "198.18.1.0/24", "198.18.1.255", "198.18.2.0"},
       {"198.18.1.77/32", "198.18.1.77/32", "198.18.1.77", "198.18.1.76"},
       {"198.18.1.77/31", "198.18.1.76/31", "198.18.1.76", "198.18.1.78"},
@@ -83,11 +89,12 @@ TEST(Addr, Kinds) {
 }
 
 TEST(Martian, SingleHosts) {
-  for (const char* s : {"1.0.0.0", "126.255.255.255", "128.0.0.0", "223.255.255.255", "::2", "2001:db8::", "fe80::1", "1::",
-                        "::fffe:1.2.3.4", "64:ff9b::1.2.3.4"})
+  for (const char* s : {"1.0.0.0", "126.255.255.255", "128.0.0.0", "223.255.255.255", "::2",
+                        "2001:db8::", "fe80::1", "1::", "::fffe:1.2.3.4", "64:ff9b::1.2.3.4"})
     EXPECT_TRUE(wire::single_host(*parse_ip(s))) << s;
-  for (const char* s : {"0.0.0.0", "0.255.255.255", "127.0.0.0", "127.255.255.255", "224.0.0.0", "239.1.2.3", "240.0.0.0",
-                        "255.255.255.255", "::", "::1", "ff02::1", "ff00::", "::ffff:1.2.3.4", "::ffff:0:0"})
+  for (const char* s :
+       {"0.0.0.0", "0.255.255.255", "127.0.0.0", "127.255.255.255", "224.0.0.0", "239.1.2.3", "240.0.0.0",
+        "255.255.255.255", "::", "::1", "ff02::1", "ff00::", "::ffff:1.2.3.4", "::ffff:0:0"})
     EXPECT_FALSE(wire::single_host(*parse_ip(s))) << s;
 }
 

@@ -74,7 +74,8 @@ TEST(Checksum, FoldsToOnesIsFold16) {
 // For every checksum: changing a word must give what summing anew gives, and never the negative zero that
 // RFC 1624 section 3 warns of.
 TEST(Checksum, UpdateIsExactAtEveryValue) {
-  const unsigned words[] = {0x0000, 0x0001, 0x0100, 0x00ff, 0x3fff, 0x4000, 0x4011, 0x7fff, 0x8000, 0xfeff, 0xff00, 0xfffe, 0xffff};
+  const unsigned words[] = {0x0000, 0x0001, 0x0100, 0x00ff, 0x3fff, 0x4000, 0x4011,
+                            0x7fff, 0x8000, 0xfeff, 0xff00, 0xfffe, 0xffff};
   for (unsigned rest = 0; rest < 0x10000; ++rest) {
     for (unsigned from : words) {
       for (unsigned to : words) {
@@ -84,7 +85,8 @@ TEST(Checksum, UpdateIsExactAtEveryValue) {
           sum = (sum & 0xffff) + (sum >> 16);
           return ~((sum & 0xffff) + (sum >> 16)) & 0xffff;
         };
-        const be16 now = updated(be16::from(static_cast<uint16_t>(anew(from))), be16::from(static_cast<uint16_t>(from)).raw(),
+        const be16 now = updated(be16::from(static_cast<uint16_t>(anew(from))),
+                                 be16::from(static_cast<uint16_t>(from)).raw(),
                                  be16::from(static_cast<uint16_t>(to)).raw());
         if (now.host() != anew(to))
           FAIL() << std::hex << rest << ": " << from << " to " << to << " gives " << now.host();
@@ -96,11 +98,14 @@ TEST(Checksum, UpdateIsExactAtEveryValue) {
 TEST(Checksum, PseudoHeaders) {
   const Octets u4 = udp(1000, 53, pattern(33));
   const Octets p4 = of(a4("198.18.1.10")) + of(a4("198.18.2.10")) + words({17, unsigned(u4.size())}) + u4;
-  EXPECT_EQ(finish(sum_bytes(u4.data(), u4.size(), pseudo_sum(a4("198.18.1.10"), a4("198.18.2.10"), 17, unsigned(u4.size())))).host(),
+  EXPECT_EQ(finish(sum_bytes(u4.data(), u4.size(),
+                             pseudo_sum(a4("198.18.1.10"), a4("198.18.2.10"), 17, unsigned(u4.size()))))
+                .host(),
             plain_checksum(p4));
   const Ip6 s = a6("2001:db8:ffff:ffff::1"), d = a6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
   const Octets p6 = of(s) + of(d) + words({0, unsigned(u4.size()), 0, 58}) + u4;
-  EXPECT_EQ(finish(sum_bytes(u4.data(), u4.size(), pseudo_sum(s, d, 58, unsigned(u4.size())))).host(), plain_checksum(p6));
+  EXPECT_EQ(finish(sum_bytes(u4.data(), u4.size(), pseudo_sum(s, d, 58, unsigned(u4.size())))).host(),
+            plain_checksum(p6));
 }
 
 TEST(Checksum, Ip4Header) {

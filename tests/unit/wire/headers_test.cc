@@ -24,8 +24,9 @@ TEST(Views, OnlyWhereAllBytesAre) {
 }
 
 TEST(Views, FieldsAreWhereTheRfcsPutThem) {
-  const Octets p = ip4({.proto = 6, .ttl = 9, .tos = 0xb8, .id = 0x1234, .frag = 0x7fff, .options = {1, 1, 1, 1}},
-                       tcp(1000, 443, kTcpSyn | kTcpAck, 0x01020304, 0x05060708, {}, 7));
+  const Octets p =
+      ip4({.proto = 6, .ttl = 9, .tos = 0xb8, .id = 0x1234, .frag = 0x7fff, .options = {1, 1, 1, 1}},
+          tcp(1000, 443, kTcpSyn | kTcpAck, 0x01020304, 0x05060708, {}, 7));
   const Ip4Hdr* h = peek<Ip4Hdr>(p);
   EXPECT_EQ(h->version(), 4u);
   EXPECT_EQ(h->header_length(), 24u);

@@ -13,7 +13,9 @@ using namespace sluice::test;
 using Act = Ip6ExtVerdict::Act;
 
 struct Exact {  // bytes that end where the packet does
-  explicit Exact(const Octets& o) : p(new uint8_t[o.size()]), n(o.size()) { std::copy(o.begin(), o.end(), p.get()); }
+  explicit Exact(const Octets& o) : p(new uint8_t[o.size()]), n(o.size()) {
+    std::copy(o.begin(), o.end(), p.get());
+  }
   ConstBytes bytes() const { return {p.get(), n}; }
   std::unique_ptr<uint8_t[]> p;
   size_t n;
@@ -46,7 +48,8 @@ TEST(Ip6Chain, Table) {
   EXPECT_EQ(chain(59, pattern(8)), "upper 59");
   EXPECT_EQ(chain(50, pattern(8)), "upper 50");
   EXPECT_EQ(chain(0, ext(17, {}) + u), "0@40+8 upper 17");
-  EXPECT_EQ(chain(0, ext(43, zeros(8)) + ext(60, zeros(20)) + ext(6, {}) + u), "0@40+16 43@56+24 60@80+8 upper 6");
+  EXPECT_EQ(chain(0, ext(43, zeros(8)) + ext(60, zeros(20)) + ext(6, {}) + u),
+            "0@40+16 43@56+24 60@80+8 upper 6");
   EXPECT_EQ(chain(51, Octets{17, 1} + zeros(10) + u), "51@40+12 upper 17");
   EXPECT_EQ(chain(44, frag6(17, 0, false) + u), "44@40+8 upper 17");
   EXPECT_EQ(chain(44, frag6(60, 0, true) + ext(17, {}) + u), "44@40+8 60@48+8 upper 17");
@@ -82,7 +85,11 @@ void expect_verdict(const Ip6ExtVerdict& v, const Want& w, const char* what) {
 }
 
 TEST(HopByHop, Options) {
-  struct { const char* what; Octets options; Want want; } table[] = {
+  struct {
+    const char* what;
+    Octets options;
+    Want want;
+  } table[] = {
       {"padding alone", {}, kPass},
       {"pad1", zeros(6), kPass},
       {"router alert", {5, 2, 0, 0}, kPass},
@@ -100,11 +107,16 @@ TEST(HopByHop, Options) {
       {"padding not zero", {1, 4, 0, 0, 7, 0}, kSilent},
       {"8 bytes of padding", {0x1e, 0, 1, 6, 0, 0, 0, 0, 0, 0, 0x1e, 2, 0, 0}, kSilent},
       {"7 bytes of padding", {0x1e, 0, 0, 1, 4, 0, 0, 0, 0, 0x1e, 3, 0, 0, 0}, kPass},
-      {"8 options", {0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 1, 4, 0, 0, 0, 0}, kPass},
-      {"9 options", {0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 1, 2, 0, 0}, kSilent},
+      {"8 options",
+       {0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 1, 4, 0, 0, 0, 0},
+       kPass},
+      {"9 options",
+       {0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 0x1e, 0, 1, 2, 0, 0},
+       kSilent},
   };
   for (const auto& t : table)
-    expect_verdict(check_hop_by_hop(Exact(ip6({.next = 0}, ext(17, t.options) + udp(1, 2))).bytes()), t.want, t.what);
+    expect_verdict(check_hop_by_hop(Exact(ip6({.next = 0}, ext(17, t.options) + udp(1, 2))).bytes()), t.want,
+                   t.what);
 }
 
 TEST(HopByHop, Groups) {
@@ -118,15 +130,17 @@ TEST(HopByHop, Groups) {
 TEST(HopByHop, CutShort) {
   const Octets whole = ext(17, {5, 2, 0, 0});
   for (size_t n = 1; n < whole.size(); ++n)
-    expect_verdict(check_hop_by_hop(Exact(ip6({.next = 0}, Octets(whole.begin(), whole.begin() + n))).bytes()),
-                   {Act::problem, 0, 41}, "cut");
+    expect_verdict(
+        check_hop_by_hop(Exact(ip6({.next = 0}, Octets(whole.begin(), whole.begin() + n))).bytes()),
+        {Act::problem, 0, 41}, "cut");
 }
 
 // RFC 2675 section 3.
 TEST(HopByHop, Jumbograms) {
   const auto jumbo = [](uint32_t length, int payload_length) {
     const Octets o = Octets{0xc2, 4} + words({length >> 16, length & 0xffff});
-    return check_hop_by_hop(Exact(ip6({.next = 0, .payload_length = payload_length}, ext(17, o) + udp(1, 2))).bytes());
+    return check_hop_by_hop(
+        Exact(ip6({.next = 0, .payload_length = payload_length}, ext(17, o) + udp(1, 2))).bytes());
   };
   expect_verdict(jumbo(70000, -1), {Act::problem, 0, 42}, "with a payload length");
   expect_verdict(jumbo(65535, 0), {Act::problem, 0, 44}, "not above 65535");
@@ -136,13 +150,19 @@ TEST(HopByHop, Jumbograms) {
   expect_verdict(check_hop_by_hop(short_option.bytes()), {Act::problem, 0, 43}, "3 bytes");
   const Exact without(ip6({.next = 0, .payload_length = 0}, ext(17, {}) + udp(1, 2)));
   expect_verdict(check_hop_by_hop(without.bytes()), {Act::problem, 0, 4}, "no length at all");
-  expect_verdict(check_hop_by_hop(Exact(ip6({.next = 0}, {})).bytes()), {Act::problem, 0, 4}, "nothing at all");
+  expect_verdict(check_hop_by_hop(Exact(ip6({.next = 0}, {})).bytes()), {Act::problem, 0, 4},
+                 "nothing at all");
 }
 
 TEST(Destination, Headers) {
   const Octets u = udp(1, 2);
   const auto routing = [](uint8_t type, uint8_t left) { return ext(17, Octets{type, left} + zeros(20)); };
-  struct { const char* what; uint8_t next; Octets payload; Want want; } table[] = {
+  struct {
+    const char* what;
+    uint8_t next;
+    Octets payload;
+    Want want;
+  } table[] = {
       {"none", 17, u, kPass},
       {"hop by hop first", 0, ext(17, {}) + u, kPass},
       {"hop by hop second", 60, ext(0, {}) + ext(17, {}) + u, {Act::problem, 1, 40}},
@@ -154,17 +174,24 @@ TEST(Destination, Headers) {
       {"unknown option, skip", 60, ext(17, {0x1e, 0}) + u, kPass},
       {"unknown option, drop", 60, ext(17, {0x5e, 0}) + u, kSilent},
       {"unknown option, problem", 60, ext(17, {0xc9, 2, 0, 0}) + u, {Act::problem, 2, 42}},
-      {"unknown option behind an atomic fragment", 44, frag6(60, 0, false) + ext(17, {0x9e, 0}) + u, {Act::problem, 2, 50}},
+      {"unknown option behind an atomic fragment",
+       44,
+       frag6(60, 0, false) + ext(17, {0x9e, 0}) + u,
+       {Act::problem, 2, 50}},
       {"first fragment: what is behind waits", 44, frag6(60, 0, true) + ext(17, {0x9e, 0}) + u, kPass},
       {"later fragment", 44, frag6(60, 8, true) + ext(17, {0x9e, 0}) + u, kPass},
-      {"options in front of a fragment", 60, ext(44, {0x9e, 0}) + frag6(17, 8, true) + u, {Act::problem, 2, 42}},
+      {"options in front of a fragment",
+       60,
+       ext(44, {0x9e, 0}) + frag6(17, 8, true) + u,
+       {Act::problem, 2, 42}},
       {"authentication", 51, Octets{17, 4} + zeros(22) + u, {Act::problem, 1, 6}},
       {"cut in the second header", 60, ext(60, {}) + Octets{17, 1, 0, 0}, {Act::problem, 0, 49}},
       {"cut in front of it", 60, ext(60, {}), {Act::problem, 0, 40}},
       {"excessive padding", 60, ext(17, zeros(14)) + u, kSilent},
   };
   for (const auto& t : table)
-    expect_verdict(check_destination_headers(Exact(ip6({.next = t.next}, t.payload)).bytes()), t.want, t.what);
+    expect_verdict(check_destination_headers(Exact(ip6({.next = t.next}, t.payload)).bytes()), t.want,
+                   t.what);
   Octets many;
   for (int i = 0; i < 20; ++i) many = many + ext(60, {});
   expect_verdict(check_destination_headers(Exact(ip6({.next = 60}, many)).bytes()), kSilent, "too many");
