@@ -70,7 +70,7 @@ void Exits::local_checked(rte_mbuf* m, const Meta& meta) {
   OptionsResult r;
   if (meta.family == 4) {
     const Interface* in = c_.interface(meta.in_port);
-    if (in && meta.has(kMetaIpOptions)) r = process_ip4_options(m, meta, *in, ip4_of(m, meta).dst, false, c_.now);
+    if (in && meta.has(kMetaIpOptions)) r = process_ip4_options(m, meta, *in, ip4_of(m, meta).dst, c_.now);
   } else {
     if (meta.has(kMetaIpOptions)) r = process_hop_by_hop(m, meta);
     if (r.drop == DropReason::count_) r = check_local_ext_headers(m, meta);
@@ -116,7 +116,7 @@ bool Exits::options(rte_mbuf* m, const Meta& meta, uint16_t egress) {
   if (meta.family == 4) {
     const Interface* in = c_.interface(meta.in_port);
     const Interface* out = c_.interface(egress);
-    if (in && out) r = process_ip4_options(m, meta, *in, address_of(*out), true, c_.now);
+    if (in && out) r = process_ip4_options(m, meta, *in, address_of(*out), c_.now);
   } else {
     r = process_hop_by_hop(m, meta);
   }

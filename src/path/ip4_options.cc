@@ -144,8 +144,7 @@ void record_time(Bytes header, const Ip4Option& o, const Interface& in, const Ip
 
 }  // namespace
 
-OptionsResult process_ip4_options(rte_mbuf* m, const Meta& meta, const Interface& in,
-                                  const Ip4& own_egress_address, [[maybe_unused]] bool forwarding,
+OptionsResult process_ip4_options(rte_mbuf* m, const Meta& meta, const Interface& in, const Ip4& own_address,
                                   Instant now) {
   constexpr uint8_t kParameterProblem = 12;
   const Bytes packet = bytes_of(m).subspan(meta.l3, meta.ip_length);
@@ -156,8 +155,8 @@ OptionsResult process_ip4_options(rte_mbuf* m, const Meta& meta, const Interface
     return {DropReason::ip_options, true, kParameterProblem, 0, *fault};
   if (found.source_route) return {.drop = DropReason::ip_options};
   if (!found.record && !found.stamp) return {};
-  if (found.record) record_route(header, *found.record, own_egress_address);
-  if (found.stamp) record_time(header, *found.stamp, in, own_egress_address, now);
+  if (found.record) record_route(header, *found.record, own_address);
+  if (found.stamp) record_time(header, *found.stamp, in, own_address, now);
   ip->checksum = {};
   ip->checksum = wire::finish(wire::sum_bytes(header.data(), header.size()));
   return {};

@@ -16,12 +16,11 @@
 
 namespace sluice::path {
 
-// For packets with kMetaIpOptions and family 4. `own_egress_address` is what is recorded: the address of the
-// egress port, or for the box's own packets (`forwarding` false) the destination. A prespecified timestamp
-// is filled in for that address and for those of `in`. Time stamps count milliseconds of `now` and say that
-// they are not universal time (RFC 791: high-order bit).
-// On refusal the packet is unchanged, so that it can be quoted.
-OptionsResult process_ip4_options(rte_mbuf* m, const Meta& meta, const Interface& in,
-                                  const Ip4& own_egress_address, bool forwarding, Instant now = {});
+// For packets with kMetaIpOptions and family 4. `own_address` is what is recorded: the egress port's, or the
+// destination of a packet that is for the box. A prespecified timestamp is filled in for that address and for
+// those of `in`. Time stamps count milliseconds of `now` and say that they are not universal time (RFC 791:
+// high-order bit). On refusal the packet is unchanged, so that it can be quoted.
+OptionsResult process_ip4_options(rte_mbuf* m, const Meta& meta, const Interface& in, const Ip4& own_address,
+                                  Instant now);
 
 }  // namespace sluice::path

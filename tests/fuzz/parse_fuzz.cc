@@ -159,7 +159,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try_errors(w, m, meta);
   if (meta.family == 4) {
     if (meta.has(kMetaIpOptions)) {
-      process_ip4_options(m, meta, w.lan(), w.lan().addresses[0].addr.v4(), true, w.now);
+      process_ip4_options(m, meta, w.lan(), w.lan().addresses[0].addr.v4(), w.now);
       check(wire::ip4_checksum_ok(bytes_of(m).data() + meta.l3, meta.l4 - unsigned{meta.l3}));
     }
     try_fragments(w, m, meta, mtu);

@@ -57,7 +57,7 @@ class Captures : public ::testing::Test {
       check_local_ext_headers(m, meta);
       return;
     }
-    process_ip4_options(m, meta, ifc, ifc.addresses[0].addr.v4(), true);
+    process_ip4_options(m, meta, ifc, ifc.addresses[0].addr.v4(), {});
     rte_mbuf* out[200];
     rte_pktmbuf_free_bulk(out, fragment4(m, meta, 576, pool_->mempool(), out, 200));
   }

@@ -34,7 +34,7 @@ Done run(const Octets& options, Instant now = {}) {
   Meta meta;
   const Interface in = lan();
   EXPECT_EQ(parse(m, in, meta), R::count_);
-  Done d{process_ip4_options(m, meta, in, kEgress, true, now), {}, false};
+  Done d{process_ip4_options(m, meta, in, kEgress, now), {}, false};
   const Octets after = m.frame();
   d.changed = after != frame;
   EXPECT_EQ(plain_sum(Octets(after.begin() + 14, after.begin() + meta.l4)), 0xffffu);
