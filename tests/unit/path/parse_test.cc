@@ -161,7 +161,11 @@ TEST(Parse, VlanTags) {
   for (size_t n = 0; n < 4; ++n) EXPECT_EQ(refused(eth(zeros(n, 1), 0x8100)), R::frame_short);
   EXPECT_EQ(refused(eth(words({1, 0x8100, 2}), 0x8100)), R::frame_short);
   // inner id 0 behind a real outer one is still that VLAN's
-  EXPECT_EQ(run(eth(words({9, 0x8100, 0, 0x0800}) + ip, 0x8100)).meta.vlan, 9);
+  const Octets both = eth(words({9, 0x8100, 0, 0x0800}) + ip, 0x8100);
+  p = run(both);
+  EXPECT_EQ(p.meta.vlan, 9);
+  EXPECT_EQ(p.meta.l3, 22);
+  EXPECT_EQ(p.frame, both);
 }
 
 TEST(Parse, PriorityTagsAreTakenOut) {
