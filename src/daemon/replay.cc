@@ -41,13 +41,13 @@ Result<std::map<std::string, std::string>> inputs(const std::vector<std::string>
   return in;
 }
 
-// Every port becomes a capture or, without one, a sink; what the file says of devices does not matter here.
+// Every port becomes a capture, one without input only sends; what the file says of devices does not matter here.
 void make_virtual(config::Model& m, const std::map<std::string, std::string>& in,
                   const std::string& out_dir) {
   for (size_t i = 0; i < m.ports.size(); i++) {
     config::Port& p = m.ports[i];
     auto it = in.find(p.name);
-    p.driver = it == in.end() ? config::Driver::null : config::Driver::pcap;
+    p.driver = config::Driver::pcap;
     p.device = it == in.end() ? "" : it->second;
     p.queues = 1;
     p.kernel.clear();
@@ -56,7 +56,6 @@ void make_virtual(config::Model& m, const std::map<std::string, std::string>& in
     if (!p.mtu) p.mtu = 1500;
     if (!p.mac) p.mac = Mac{{2, 0, 0, 0, 0, static_cast<uint8_t>(i + 1)}};
     p.pcap_out = (fs::path(out_dir) / (p.name + ".pcapng")).string();
-    if (it == in.end()) p.driver = config::Driver::pcap;
   }
 }
 
