@@ -15,8 +15,9 @@ struct Receiving {
   // In order, not yet told to the application; linked through the mbufs' private areas (receiver.cc, Held).
   rte_mbuf* queue_head = nullptr;
   rte_mbuf* queue_tail = nullptr;
-  // Out of order, by sequence.
+  // Out of order, by sequence, without overlaps.
   rte_mbuf* ahead = nullptr;
+  rte_mbuf* ahead_tail = nullptr;
   uint32_t queue_bytes = 0, ahead_bytes = 0;
   uint32_t given_bytes = 0;      // with the application, until receive_done
   uint32_t charge = 0;           // of queue, ahead and given: each buffer at least kBufferCharge bytes
@@ -28,10 +29,9 @@ struct Receiving {
   bool fin_seen = false, fin_taken = false;
   bool paused = false;           // the application wants no data now
   bool quick_ack = false;        // an ACK is owed at once (flushed at the burst's end)
-  uint8_t full_unacked = 0;      // full-sized segments not acknowledged yet
   bool delayed = false;          // the delayed-ACK timer is armed
   Seq last_ack_sent;             // RFC 7323 4.3's Last.ACK.sent
-  uint32_t unacked_bytes = 0;
+  uint32_t unacked_bytes = 0;    // received since the last ACK
   uint16_t segment_estimate = 536;  // the peer's full size, as seen
   // RFC 7323: the peer's timestamp to echo, and when it was stored (PAWS expires it after 24 days).
   uint32_t ts_recent = 0;

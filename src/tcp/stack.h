@@ -45,6 +45,10 @@ struct ConnectOptions {
   uint32_t receive_buffer = 0, send_buffer = 0;
   bool nagle = true, keepalive = false;
   Duration user_timeout{};
+  // Whether an ephemeral port will do (several stacks share the box's addresses: replies must come to this one); null:
+  // any.
+  bool (*fits)(void* data, const Tuple& t) = nullptr;
+  void* fits_data = nullptr;
 };
 
 // A connection as people look at it.
