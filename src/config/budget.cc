@@ -23,6 +23,8 @@ constexpr uint64_t kFib6Bytes = 64ull << 20;                 // the trie's first
 constexpr uint64_t kRouteBytes4 = 512, kRouteBytes6 = 2700;  // second levels at random, tree and list entry
 constexpr uint64_t kRingBytes = 8 * 4;                       // AF_XDP: a slot in each of the four rings
 constexpr uint64_t kWorkerBytes = 4ull << 20;                // hand-off rings, pipeline scratch, stacks
+constexpr uint64_t kConnectionBytes = 1024;                  // control block, its place in the table, timers
+constexpr uint64_t kChunkBytes = 48, kRecordBytes = 64;      // of what is queued and in flight
 constexpr uint64_t kBaseBytes = 96ull << 20;                 // EAL, libraries, control side
 constexpr unsigned kSnapshots = 2;                           // while one replaces another both are there
 
@@ -80,6 +82,10 @@ Budget memory_budget(const Model& m, const RouteCount& from_files) {
                               m.filter.rules.size() * kCounterBytes * workers));
   part("port rings", slots * kRingBytes);
   part("workers", workers * kWorkerBytes);
+  // Mapped at once, touched as connections come: without a service there are none.
+  const uint64_t stacks = m.services.empty() ? 0 : std::max<uint64_t>(m.system.stacks.size(), 1);
+  part("TCP connections", stacks * (m.tcp.connections * kConnectionBytes + m.tcp.chunks * kChunkBytes +
+                                    m.tcp.records * kRecordBytes));
   part("program", kBaseBytes);
   std::stable_sort(b.parts.begin(), b.parts.end(), [](auto& x, auto& y) { return x.second > y.second; });
   return b;

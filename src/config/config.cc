@@ -43,6 +43,19 @@ RouteCount open_route_files(Model& m, const std::filesystem::path& folder, Findi
   return count;
 }
 
+// Folders that services serve, made relative to the configuration's.
+void find_folders(Model& m, const std::filesystem::path& folder, Findings& f) {
+  for (size_t i = 0; i < m.services.size(); i++) {
+    std::string& path = m.services[i].http.files;
+    if (path.empty()) continue;
+    path = (folder / path).string();
+    std::error_code error;
+    if (!std::filesystem::is_directory(path, error))
+      f.add("services[" + std::to_string(i) + "].http.files",
+            "the folder '" + path + "' " + (error || !std::filesystem::exists(path, error) ? "does not exist" : "is a file"));
+  }
+}
+
 void sort_mistakes(std::vector<Mistake>& all) {
   std::stable_sort(all.begin(), all.end(), [](const Mistake& a, const Mistake& b) {
     return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
@@ -52,7 +65,7 @@ void sort_mistakes(std::vector<Mistake>& all) {
                    "there are more mistakes; these are the first " + std::to_string(all.size())});
 }
 
-// `folder`: where route files are looked for; null: the machine is not asked about anything.
+// `folder`: where files that it names are looked for; null: the machine is not asked about anything.
 Loaded load(const std::string& text, const std::string& name, const Overrides& set, const std::filesystem::path* folder) {
   Loaded l;
   if (text.size() > kMaxFileSize) {
@@ -75,6 +88,7 @@ Loaded load(const std::string& text, const std::string& name, const Overrides& s
     validate(l.model, f);
     RouteCount from_files;
     if (folder) from_files = open_route_files(l.model, *folder, f);
+    if (folder) find_folders(l.model, *folder, f);
     Findings all(doc, l.mistakes);
     if (l.mistakes.empty()) check_memory_limit(l, all, from_files);
     if (folder && l.mistakes.empty())

@@ -28,7 +28,7 @@ using Overrides = std::vector<std::pair<std::string, std::string>>;  // path →
 
 inline constexpr size_t kMaxFileSize = 16u << 20;
 
-// load_file() also judges what the machine has: route files that can be read, memory that is there. Neither
+// load_file() also judges what the machine has: files and folders that are named, memory that is there. Neither
 // throws; a damaged or hostile file costs bounded time and memory.
 Loaded load_file(const std::string& path, const Overrides& set = {});
 Loaded load_text(const std::string& text, const std::string& file_name, const Overrides& set = {});

@@ -1,5 +1,5 @@
 // What a running box can take over. Live: addresses, link-local addresses and reverse-path of ports, routes,
-// neighbor timers and static neighbors, ICMP limits, the filter, reassembly-timeout and memory-limit.
+// neighbor timers and static neighbors, ICMP limits, the filter, services, reassembly-timeout and memory-limit.
 #include <algorithm>
 
 #include "config/config.h"
@@ -25,7 +25,7 @@ void compare_system(const System& a, const System& b, Changes& c) {
   c.compare(a.huge_pages, b.huge_pages, "system.hugepages");
   c.compare(a.packets, b.packets, "system.packets");
   c.compare(a.workers, b.workers, "system.workers");
-  c.compare(a.stack_cpu, b.stack_cpu, "system.stack");
+  c.compare(a.stacks, b.stacks, "system.stack");
   c.compare(a.idle_busy, b.idle_busy, "system.idle");
   c.compare(a.eal, b.eal, "system.eal");
 }
@@ -42,6 +42,42 @@ void compare_rest(const Model& a, const Model& b, Changes& c) {
   c.compare(a.flows.idle_udp, b.flows.idle_udp, "flows.idle.udp");
   c.compare(a.flows.idle_other, b.flows.idle_other, "flows.idle.other");
   c.compare(a.neighbors.max_entries, b.neighbors.max_entries, "neighbors.max");
+}
+
+// All of it is given to the stacks when they are made.
+void compare_tcp(const Tcp& a, const Tcp& b, Changes& c) {
+  c.compare(a.newreno, b.newreno, "tcp.congestion-control");
+  c.compare(a.ecn, b.ecn, "tcp.ecn");
+  c.compare(a.sack, b.sack, "tcp.sack");
+  c.compare(a.timestamps, b.timestamps, "tcp.timestamps");
+  c.compare(a.window_scaling, b.window_scaling, "tcp.window-scaling");
+  c.compare(a.nagle, b.nagle, "tcp.nagle");
+  c.compare(a.initial_window, b.initial_window, "tcp.initial-window");
+  c.compare(a.hop_limit, b.hop_limit, "tcp.hop-limit");
+  c.compare(a.receive_buffer, b.receive_buffer, "tcp.receive-buffer");
+  c.compare(a.send_buffer, b.send_buffer, "tcp.send-buffer");
+  c.compare(a.syn_retries, b.syn_retries, "tcp.syn-retries");
+  c.compare(a.syn_ack_retries, b.syn_ack_retries, "tcp.syn-ack-retries");
+  c.compare(a.rto_initial, b.rto_initial, "tcp.rto.initial");
+  c.compare(a.rto_min, b.rto_min, "tcp.rto.min");
+  c.compare(a.rto_max, b.rto_max, "tcp.rto.max");
+  c.compare(a.give_up, b.give_up, "tcp.give-up");
+  c.compare(a.delayed_ack, b.delayed_ack, "tcp.delayed-ack");
+  c.compare(a.time_wait, b.time_wait, "tcp.time-wait");
+  c.compare(a.fin_wait_2, b.fin_wait_2, "tcp.fin-wait-2");
+  c.compare(a.keepalive_idle, b.keepalive_idle, "tcp.keepalive.idle");
+  c.compare(a.keepalive_interval, b.keepalive_interval, "tcp.keepalive.interval");
+  c.compare(a.keepalive_probes, b.keepalive_probes, "tcp.keepalive.probes");
+  c.compare(a.mtu_probe_floor, b.mtu_probe_floor, "tcp.mtu-probe-floor");
+  c.compare(a.connections, b.connections, "tcp.limits.connections");
+  c.compare(a.half_open, b.half_open, "tcp.limits.half-open");
+  c.compare(a.cookie_mark, b.cookie_mark, "tcp.limits.cookie-mark");
+  c.compare(a.time_waits, b.time_waits, "tcp.limits.time-wait");
+  c.compare(a.out_of_order, b.out_of_order, "tcp.limits.out-of-order");
+  c.compare(a.chunks, b.chunks, "tcp.limits.chunks");
+  c.compare(a.records, b.records, "tcp.limits.records");
+  c.compare(a.challenge_acks_per_second, b.challenge_acks_per_second, "tcp.limits.challenge-acks-per-second");
+  c.compare(a.resets_per_second, b.resets_per_second, "tcp.limits.resets-per-second");
 }
 
 void compare_port(const Port& a, const Port& b, Changes& c) {
@@ -76,6 +112,7 @@ std::vector<std::string> needs_restart(const Model& running, const Model& wanted
   Changes c;
   compare_system(running.system, wanted.system, c);
   compare_rest(running, wanted, c);
+  compare_tcp(running.tcp, wanted.tcp, c);
   bool same_ports = true;
   for (const Port& p : running.ports) {
     const Port* other = named(wanted, p.name);

@@ -137,7 +137,7 @@ struct System {
   HugePages huge_pages = HugePages::automatic;
   unsigned packets = 16384;       // packet pool, 4 KiB each
   std::vector<unsigned> workers;  // CPUs; empty: the last allowed CPU
-  int stack_cpu = -1;             // -1: with the first worker
+  std::vector<unsigned> stacks;   // CPUs, a stack engine each; empty: one, with the first worker
   bool idle_busy = false;
   std::vector<std::string> eal;  // extra EAL arguments
   uint64_t memory_limit = 0;     // bytes; 0: what the machine has
@@ -148,6 +148,79 @@ struct Control {
   std::string socket = "/run/sluice/sluice.sock";
   unsigned mode = 0660;
   std::string owner, group;  // empty: the process's
+};
+
+// How the box's own TCP behaves (tcp/config.h says what happens at each limit). Limits are of each stack engine.
+struct Tcp {
+  bool newreno = false;  // else CUBIC
+  enum class Ecn : uint8_t { off, accept, request } ecn = Ecn::accept;
+  bool sack = true, timestamps = true, window_scaling = true, nagle = true;
+  unsigned initial_window = 10, hop_limit = 64;
+  uint64_t receive_buffer = 256 * 1024, send_buffer = 256 * 1024;  // bytes
+  unsigned syn_retries = 6, syn_ack_retries = 5;
+  Duration rto_initial = Duration::seconds(1), rto_min = Duration::millis(200), rto_max = Duration::seconds(60);
+  Duration give_up = Duration::seconds(924), delayed_ack = Duration::millis(40);
+  Duration time_wait = Duration::seconds(60), fin_wait_2 = Duration::seconds(60);
+  Duration keepalive_idle = Duration::seconds(7200), keepalive_interval = Duration::seconds(75);
+  unsigned keepalive_probes = 9;
+  unsigned mtu_probe_floor = 1024;
+  unsigned connections = 65536, half_open = 4096, cookie_mark = 1024, time_waits = 32768, out_of_order = 128;
+  unsigned chunks = 1u << 18, records = 1u << 18;
+  unsigned challenge_acks_per_second = 1000, resets_per_second = 1000;
+};
+
+struct HttpService {
+  std::optional<std::string> body;  // answered to every path that nothing else answers
+  std::string content_type = "text/plain; charset=utf-8";  // of body
+  std::string files;                // a folder; load_file() makes it relative to the configuration's
+  std::string index = "index.html";
+  bool metrics = false, healthz = false;  // /metrics, /healthz
+  unsigned keep_alive_requests = 10'000;  // a connection's; 1: closed after each answer
+  Duration keep_alive_idle = Duration::seconds(60), request_timeout = Duration::seconds(10);
+  bool access_log = false;
+  bool operator==(const HttpService&) const = default;
+};
+
+struct Backend {
+  IpAddr address;
+  uint16_t port = 0;
+  unsigned weight = 1;
+  bool operator==(const Backend&) const = default;
+};
+
+struct HealthCheck {
+  enum class Kind : uint8_t { none, tcp, http } kind = Kind::none;
+  std::string path;  // http
+  Duration interval = Duration::seconds(2), timeout = Duration::seconds(1);
+  unsigned rise = 2, fall = 3;                   // checks in a row that change a backend's state
+  uint16_t expect_low = 200, expect_high = 399;  // status codes that count as healthy
+  bool operator==(const HealthCheck&) const = default;
+};
+
+struct ProxyService {
+  std::vector<Backend> backends;
+  bool least_connections = false;  // else round robin
+  HealthCheck health;
+  bool send_proxy_v2 = false;  // a PROXY protocol version 2 header opens each connection to a backend
+  Duration connect_timeout = Duration::seconds(5), idle_timeout = Duration::seconds(300);
+  bool access_log = false;
+  bool operator==(const ProxyService&) const = default;
+};
+
+enum class ServiceKind : uint8_t { none, echo, discard, chargen, http, proxy };
+const char* to_string(ServiceKind k);
+
+struct Service {
+  std::string name;
+  ServiceKind kind = ServiceKind::none;
+  std::vector<IpAddr> addresses;  // own ones; empty: any own address
+  uint16_t port = 0;
+  unsigned max_connections = 0;                     // at a time, of each stack engine; 0: tcp.limits alone
+  uint64_t receive_buffer = 0, send_buffer = 0;     // bytes; 0: tcp's
+  bool keepalive = false;
+  HttpService http;    // of kind http
+  ProxyService proxy;  // of kind proxy
+  bool operator==(const Service&) const = default;
 };
 
 struct Model {
@@ -162,6 +235,8 @@ struct Model {
   std::vector<RouteFile> route_files;
   std::vector<Neighbor> static_neighbors;
   Filter filter;
+  Tcp tcp;
+  std::vector<Service> services;
 };
 
 }  // namespace sluice::config

@@ -60,6 +60,14 @@ void validate_system(const Model& m, Findings& f) {
         s.workers.begin() + static_cast<std::ptrdiff_t>(i))
       f.add("system.workers[" + std::to_string(i) + "]",
             "CPU " + std::to_string(s.workers[i]) + " is named twice; a worker has a CPU of its own");
+  for (size_t i = 0; i < s.stacks.size() && !f.doubtful("system.stack"); i++)
+    if (std::find(s.stacks.begin(), s.stacks.begin() + static_cast<std::ptrdiff_t>(i), s.stacks[i]) !=
+        s.stacks.begin() + static_cast<std::ptrdiff_t>(i))
+      f.add("system.stack[" + std::to_string(i) + "]",
+            "CPU " + std::to_string(s.stacks[i]) + " is named twice; a stack engine has its share of a CPU once");
+  if (s.stacks.size() > kMaxStacks)
+    f.add("system.stack", "found " + std::to_string(s.stacks.size()) + " stack engines, expected at most " +
+                              std::to_string(kMaxStacks));
   if (s.workers.size() > kMaxWorkers)
     f.add("system.workers", "found " + std::to_string(s.workers.size()) + " workers, expected at most " +
                                 std::to_string(kMaxWorkers));
@@ -119,6 +127,8 @@ void validate(const Model& m, Findings& f) {
   validate_routes(m, f);
   validate_neighbors(m, f);
   validate_filter(m, f);
+  validate_tcp(m, f);
+  validate_services(m, f);
 }
 
 }  // namespace sluice::config

@@ -267,6 +267,8 @@ const Object<Model>& neighbors_keys();
 const Object<Port>& port_keys();
 const Object<Route>& route_keys();
 const Object<Filter>& filter_keys();
+const Object<Tcp>& tcp_keys();
+const Object<Service>& service_keys();
 
 // Parsed values against each other: references, overlaps, what can never work.
 class Findings {
@@ -288,5 +290,7 @@ void validate_ports(const Model& m, Findings& f);
 void validate_routes(const Model& m, Findings& f);
 void validate_neighbors(const Model& m, Findings& f);
 void validate_filter(const Model& m, Findings& f);
+void validate_tcp(const Model& m, Findings& f);
+void validate_services(const Model& m, Findings& f);
 
 }  // namespace sluice::config

@@ -58,9 +58,9 @@ const Object<System>& system_keys() {
                "may use.",
                cpu_list(), &System::workers)
           .key("stack",
-               "CPU of the stack engine (ARP, neighbor discovery, ping). When left out it shares the first "
-               "worker's.",
-               number<int>(0, kMaxCpu), &System::stack_cpu)
+               "CPUs of the stack engines, one each: TCP services share their connections out among them; the first "
+               "has ARP, neighbor discovery and ping, too. When left out: one, which shares the first worker's CPU.",
+               cpu_list(), &System::stacks)
           .own(
               "idle",
               "adaptive: sleep when there is nothing to do. busy: poll all the time, for the lowest delay.",
@@ -253,6 +253,9 @@ Object<Model> make_root_keys() {
         });
   section(o, "filter", "The firewall. When left out, everything is forwarded.", filter_keys(),
           &Model::filter);
+  section(o, "tcp", "TCP of the box's own services.", tcp_keys(), &Model::tcp);
+  o.key("services", "What the box itself offers on its own addresses, over TCP.",
+        list_of(service_keys().type(), "services", true), &Model::services);
   return o;
 }
 

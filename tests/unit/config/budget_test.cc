@@ -35,6 +35,16 @@ TEST(Budget, GrowsWithWhatIsAskedFor) {
   EXPECT_GT(part(memory_budget(rules), "rules"), part(memory_budget(one), "rules"));
 }
 
+TEST(Budget, ConnectionsCountWhereThereAreServices) {
+  const Overrides echo = {{"services", "[{name: e, echo: yes, port: 7}]"}};
+  Overrides two = echo;
+  two.push_back({"system.stack", "[1, 2]"});
+  EXPECT_EQ(part(memory_budget(load_text(kPorts, "t").model), "TCP connections"), 0u);
+  const uint64_t one = part(memory_budget(load_text(kPorts, "t", echo).model), "TCP connections");
+  EXPECT_GE(one, 65536u * 1024u);
+  EXPECT_EQ(part(memory_budget(load_text(kPorts, "t", two).model), "TCP connections"), 2 * one);
+}
+
 TEST(Budget, TheLimitOfTheFileIsUpFrontAndNamesTheLargestParts) {
   EXPECT_TRUE(load_text(kPorts, "t", {{"system.memory-limit", "2 GiB"}}).ok());
   const Loaded l = load_text(kPorts, "t", {{"system.memory-limit", "1 GiB"}, {"flows.ip6", "8388608"}});

@@ -61,6 +61,10 @@ TEST(Schema, UnknownKeysAndWrongValuesAreNot) {
       "version: 1\nports: {lan: {device: v0}}\nfilter: {rules: [{in: lan}]}\n",
       "version: 1\nports: {lan: {device: v0}}\nfilter: {rules: [{action: permit, form: 10.0.0.0/8}]}\n",
       "version: 1\nports: {lan: {device: v0}}\nfilter: {sets: {a: []}}\n",
+      "version: 1\nports: {lan: {device: v0}}\nservices: [{name: e, ehco: yes, port: 7}]\n",
+      "version: 1\nports: {lan: {device: v0}}\nservices: [{name: e, echo: yes}]\n",
+      "version: 1\nports: {lan: {device: v0}}\nservices: [{name: p, port: 80, proxy: {backends: [x]}}]\n",
+      "version: 1\nports: {lan: {device: v0}}\ntcp: {ecn: maybe}\n",
   };
   std::vector<std::string> files;
   for (const char* text : texts) {

@@ -37,6 +37,8 @@ inline const char* const kExamples[] = {"conf/router.yaml",
                                         "conf/lab.yaml",
                                         "conf/dpdk-nic.yaml",
                                         "conf/replay.yaml",
+                                        "conf/tcp-services.yaml",
+                                        "conf/proxy.yaml",
                                         "tests/e2e/exam-router.yaml",
                                         "tests/e2e/exam-router-filter.yaml"};
 inline std::string example(const std::string& name) {

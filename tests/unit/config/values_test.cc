@@ -17,7 +17,7 @@ TEST(Values, AFileOfPortsAloneHasTheDefaults) {
   EXPECT_EQ(m.ports[1].device, "v1");
   EXPECT_EQ(m.ports[0].addresses[1], *parse_prefix("2001:db8:1::1/64"));
   EXPECT_EQ(m.system.packets, 16384u);
-  EXPECT_EQ(m.system.stack_cpu, -1);
+  EXPECT_TRUE(m.system.stacks.empty());
   EXPECT_EQ(m.control.mode, 0660u);
   EXPECT_FALSE(m.filter.present);
   EXPECT_EQ(m.ports[0].driver, Driver::automatic);
@@ -40,7 +40,7 @@ TEST(Values, SystemControlFlowsNeighborsIcmp) {
           .model;
   EXPECT_EQ(m.system.huge_pages, HugePages::off);
   EXPECT_EQ(m.system.workers, (std::vector<unsigned>{1, 3}));
-  EXPECT_EQ(m.system.stack_cpu, 2);
+  EXPECT_EQ(m.system.stacks, std::vector<unsigned>{2});
   EXPECT_TRUE(m.system.idle_busy);
   EXPECT_EQ(m.system.memory_limit, 3ull << 29);
   EXPECT_EQ(m.system.reassembly_seconds, 10u);

@@ -363,7 +363,7 @@ TEST(Snapshot, TheHeapIsSizedFromTheRoutes) {
 TEST(Snapshot, BoxOptions) {
   config::Model m = two_ports();
   m.system.workers = {3, 5};
-  m.system.stack_cpu = 4;
+  m.system.stacks = {4};
   m.flows.ip4 = 1000;
   m.ports[1].driver = config::Driver::pcap;
   m.ports[1].take_default_route = true;
