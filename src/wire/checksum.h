@@ -10,8 +10,8 @@
 
 namespace sluice::wire {
 
-// One's complement sum of n bytes, not folded. n may be odd only in the last call for a checksum.
-inline uint64_t sum_bytes(const uint8_t* p, size_t n, uint64_t sum = 0) {
+// The same, word by word: for what is short.
+inline uint64_t sum_words(const uint8_t* p, size_t n, uint64_t sum = 0) {
   while (n >= 8) {
     const uint64_t w = load64(p);
     sum += w;
@@ -34,6 +34,16 @@ inline uint64_t sum_bytes(const uint8_t* p, size_t n, uint64_t sum = 0) {
   sum += sum < tail;
   return sum;
 }
+
+uint64_t sum_long(const uint8_t* p, size_t n, uint64_t sum);
+
+// One's complement sum of n bytes, not folded. n may be odd only in the last call for a checksum.
+inline uint64_t sum_bytes(const uint8_t* p, size_t n, uint64_t sum = 0) {
+  return n >= 128 ? sum_long(p, n, sum) : sum_words(p, n, sum);
+}
+
+// Copies n bytes, which do not overlap, and adds them to the sum in the same pass.
+uint64_t copy_and_sum(uint8_t* to, const uint8_t* from, size_t n, uint64_t sum = 0);
 
 inline uint16_t fold16(uint64_t s) {
   s = (s & 0xffffffff) + (s >> 32);

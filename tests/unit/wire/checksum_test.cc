@@ -29,6 +29,17 @@ TEST(Checksum, AgreesWithTheRfcsLoop) {
   }
 }
 
+TEST(Checksum, LongRunsAgreeToo) {
+  std::mt19937_64 rnd(5);
+  for (size_t n = 120; n < 9100; n += 1 + rnd() % 90) {
+    Octets o = random_octets(rnd, n), copy = zeros(n);
+    if (n % 7 == 0) o = zeros(n, 0xff);
+    EXPECT_EQ(finish(sum_bytes(o.data(), n)).host(), plain_checksum(o)) << n;
+    EXPECT_EQ(fold16(copy_and_sum(copy.data(), o.data(), n, 0x1234)), fold16(sum_words(o.data(), n, 0x1234))) << n;
+    EXPECT_EQ(copy, o);
+  }
+}
+
 // RFC 1071 section 3.
 TEST(Checksum, Example) {
   const Octets o{0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
