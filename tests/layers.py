@@ -10,7 +10,7 @@ BELOW = {
     "packet": {"base", "wire"},
     "table": {"packet", "base", "wire"},
     "path": {"packet", "table", "wire", "base"},
-    "tcp": {"packet", "wire", "base", "table/timer_wheel.h", "table/token_bucket.h"},
+    "tcp": {"packet", "wire", "base", "table/timer_wheel.h", "table/token_bucket.h", "bpf"},
     "stack": {"tcp", "packet", "table", "wire", "base"},
     "apps": {"stack", "sluice/app.h", "packet", "base"},
     "port": {"packet", "base", "wire", "bpf"},
