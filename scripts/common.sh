@@ -5,7 +5,8 @@ build=${SLUICE_BUILD:-$root/build}
 
 # Debian 12 packages. The first list builds and runs sluice, the second is for lab, tests and benchmarks.
 build_packages="meson ninja-build pkg-config g++ clang llvm bpftool libdpdk-dev libxdp-dev libbpf-dev libyaml-cpp-dev
-  nlohmann-json3-dev libcli11-dev libspdlog-dev libpcap-dev libgtest-dev libgmock-dev libbenchmark-dev python3 iproute2 ethtool"
+  nlohmann-json3-dev libcli11-dev libspdlog-dev libpcap-dev libhttp-parser-dev libgtest-dev libgmock-dev libbenchmark-dev
+  python3 iproute2 ethtool"
 lab_packages="iputils-ping curl iperf3 traceroute nftables procps python3-yaml python3-jsonschema tcpdump"
 bench_packages="dpdk dpdk-dev xdp-tools gnuplot-nox"
 
