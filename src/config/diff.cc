@@ -76,6 +76,7 @@ void compare_tcp(const Tcp& a, const Tcp& b, Changes& c) {
   c.compare(a.out_of_order, b.out_of_order, "tcp.limits.out-of-order");
   c.compare(a.chunks, b.chunks, "tcp.limits.chunks");
   c.compare(a.records, b.records, "tcp.limits.records");
+  c.compare(a.packets, b.packets, "tcp.limits.packets");
   c.compare(a.challenge_acks_per_second, b.challenge_acks_per_second, "tcp.limits.challenge-acks-per-second");
   c.compare(a.resets_per_second, b.resets_per_second, "tcp.limits.resets-per-second");
 }

@@ -166,31 +166,38 @@ struct Tcp {
   unsigned mtu_probe_floor = 1024;
   unsigned connections = 65536, half_open = 4096, cookie_mark = 1024, time_waits = 32768, out_of_order = 128;
   unsigned chunks = 1u << 18, records = 1u << 18;
+  unsigned packets = 0;  // buffers that TCP and services may keep, in all; 0: half of system.packets
   unsigned challenge_acks_per_second = 1000, resets_per_second = 1000;
+};
+
+// echo, discard and chargen.
+struct SimpleService {
+  Duration idle_timeout = Duration::seconds(600);
+  bool udp = false;  // datagrams, too
+  bool operator==(const SimpleService&) const = default;
 };
 
 struct HttpService {
   std::optional<std::string> body;  // answered to every path that nothing else answers
   std::string content_type = "text/plain; charset=utf-8";  // of body
   std::string files;                // a folder; load_file() makes it relative to the configuration's
-  std::string index = "index.html";
+  uint64_t max_files = 256ull << 20;      // bytes of them all
   bool metrics = false, healthz = false;  // /metrics, /healthz
-  unsigned keep_alive_requests = 10'000;  // a connection's; 1: closed after each answer
-  Duration keep_alive_idle = Duration::seconds(60), request_timeout = Duration::seconds(10);
-  bool access_log = false;
+  uint64_t max_head = 8192, max_body = 1u << 20;  // bytes of a request
+  Duration keep_alive_timeout = Duration::seconds(60), request_timeout = Duration::seconds(10),
+           send_timeout = Duration::seconds(30);
   bool operator==(const HttpService&) const = default;
 };
 
 struct Backend {
   IpAddr address;
   uint16_t port = 0;
-  unsigned weight = 1;
   bool operator==(const Backend&) const = default;
 };
 
 struct HealthCheck {
   enum class Kind : uint8_t { none, tcp, http } kind = Kind::none;
-  std::string path;  // http
+  std::string path, host;  // http; no host: the backend's address
   Duration interval = Duration::seconds(2), timeout = Duration::seconds(1);
   unsigned rise = 2, fall = 3;                   // checks in a row that change a backend's state
   uint16_t expect_low = 200, expect_high = 399;  // status codes that count as healthy
@@ -201,11 +208,14 @@ struct ProxyService {
   std::vector<Backend> backends;
   bool least_connections = false;  // else round robin
   HealthCheck health;
-  bool send_proxy_v2 = false;  // a PROXY protocol version 2 header opens each connection to a backend
-  Duration connect_timeout = Duration::seconds(5), idle_timeout = Duration::seconds(300);
-  bool access_log = false;
+  bool send_proxy_v2 = false;       // a PROXY protocol version 2 header opens each connection to a backend
+  bool reset_without_backend = true;  // else an orderly close
+  unsigned attempts = 3;
+  Duration connect_timeout = Duration::seconds(3), idle_timeout = Duration::seconds(300);
   bool operator==(const ProxyService&) const = default;
 };
+
+inline constexpr unsigned kMaxServices = 64, kMaxBackends = 64;  // of the box; of a proxy
 
 enum class ServiceKind : uint8_t { none, echo, discard, chargen, http, proxy };
 const char* to_string(ServiceKind k);
@@ -215,11 +225,12 @@ struct Service {
   ServiceKind kind = ServiceKind::none;
   std::vector<IpAddr> addresses;  // own ones; empty: any own address
   uint16_t port = 0;
-  unsigned max_connections = 0;                     // at a time, of each stack engine; 0: tcp.limits alone
-  uint64_t receive_buffer = 0, send_buffer = 0;     // bytes; 0: tcp's
-  bool keepalive = false;
-  HttpService http;    // of kind http
-  ProxyService proxy;  // of kind proxy
+  unsigned max_connections = 16384;              // at a time, of each stack engine
+  uint64_t receive_buffer = 0, send_buffer = 0;  // bytes; 0: tcp's
+  bool access_log = false;
+  SimpleService simple;  // of kinds echo, discard, chargen
+  HttpService http;      // of kind http
+  ProxyService proxy;    // of kind proxy
   bool operator==(const Service&) const = default;
 };
 

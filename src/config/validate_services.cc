@@ -58,6 +58,8 @@ void check_kind(const Service& s, const std::string& base, Findings& f) {
     f.add(base, "what the service does is missing: echo, discard, chargen, http or proxy");
   else if (said.size() > 1)
     f.add(base + "." + said[1], std::string("the service is ") + said[0] + " already; a service does one thing");
+  if (s.kind == ServiceKind::http && s.http.body && !s.http.files.empty())
+    f.add(base + ".http.body", "with files there is no body: what is not among them does not exist");
   if (s.kind == ServiceKind::http && !s.http.body && s.http.files.empty() && !s.http.metrics && !s.http.healthz)
     f.add(base + ".http", "there is nothing to answer with: body, files, metrics or healthz");
 }
@@ -128,6 +130,9 @@ bool reaches(const Model& m, const Service& from, const Service& to, std::vector
 
 void check_proxy(const Model& m, const Service& s, const std::string& base, const OwnAddresses& own, Findings& f) {
   const auto& backends = s.proxy.backends;
+  if (backends.size() > kMaxBackends)
+    f.add(base + ".backends", "found " + std::to_string(backends.size()) + " backends, expected at most " +
+                                  std::to_string(kMaxBackends));
   for (size_t i = 0; i < backends.size(); i++) {
     const Backend& b = backends[i];
     const std::string path = base + ".backends[" + std::to_string(i) + "]";
@@ -135,7 +140,7 @@ void check_proxy(const Model& m, const Service& s, const std::string& base, cons
     check_backend(m, b, path, own, f);
     for (size_t k = 0; k < i; k++)
       if (backends[k].address == b.address && backends[k].port == b.port)
-        f.add(path, "the backend '" + endpoint(b.address, b.port) + "' is given twice; weight gives it a greater share");
+        f.add(path, "the backend '" + endpoint(b.address, b.port) + "' is given twice");
     std::vector<const Service*> seen;
     if (const Service* next = own.has(b.address) ? listener(m, b.address, b.port) : nullptr;
         next && reaches(m, *next, s, seen, own))
@@ -150,8 +155,9 @@ void check_health(const HealthCheck& h, const std::string& base, Findings& f) {
     f.add(base + ".http", "a check is tcp or http; http connects, too");
   else if (h.kind == HealthCheck::Kind::none)
     f.add(base, "what is checked is missing: tcp: yes, or http: PATH");
-  if (h.kind == HealthCheck::Kind::tcp && n->find("expect"))
-    f.add(base + ".expect", "a tcp check has no status to expect; check with http, or remove it");
+  for (const char* key : {"expect", "host"})
+    if (h.kind == HealthCheck::Kind::tcp && n->find(key))
+      f.add(base + "." + key, std::string("a tcp check has no use for '") + key + "'; check with http, or remove it");
   if (h.timeout > h.interval)
     f.add(base + (n->find("timeout") ? ".timeout" : ".interval"),
           "a check may take " + format_duration(h.timeout) + ", but the next one follows after " +
@@ -162,6 +168,9 @@ void check_health(const HealthCheck& h, const std::string& base, Findings& f) {
 
 void validate_services(const Model& m, Findings& f) {
   const OwnAddresses own(m);
+  if (m.services.size() > kMaxServices)
+    f.add("services", "found " + std::to_string(m.services.size()) + " services, expected at most " +
+                          std::to_string(kMaxServices));
   for (size_t i = 0; i < m.services.size(); i++) {
     const Service& s = m.services[i];
     const std::string base = "services[" + std::to_string(i) + "]";
@@ -190,6 +199,9 @@ void validate_tcp(const Model& m, Findings& f) {
   at_most("tcp.limits.cookie-mark", t.cookie_mark, "limits.half-open", t.half_open);
   at_most("tcp.limits.half-open", t.half_open, "limits.connections", t.connections);
   at_most("tcp.limits.time-wait", t.time_waits, "limits.connections", t.connections);
+  if (t.packets > m.system.packets && !f.doubtful("system"))
+    f.add("tcp.limits.packets", "found " + std::to_string(t.packets) + ", but system.packets is " +
+                                    std::to_string(m.system.packets) + "; expected less");
   if (t.rto_min > t.rto_initial)
     f.add("tcp.rto.min", "found " + format_duration(t.rto_min) + ", but rto.initial is " +
                              format_duration(t.rto_initial) + "; expected at most that");

@@ -30,12 +30,12 @@ constexpr Duration kSecond = Duration::seconds(1), kDay = Duration::seconds(8640
 bool good_path(std::string_view s) {
   return s.find('\0') == s.npos;
 }
-bool good_file_name(std::string_view s) {
-  return s.find_first_of(std::string_view("/\0", 2)) == s.npos && s != "." && s != "..";
-}
 // What may stand in a request line or a header without being taken for its end.
 bool printable(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return c >= ' ' && c < 0x7f; });
+}
+bool good_host(std::string_view s) {
+  return printable(s) && s.find_first_of(" /") == s.npos;
 }
 bool good_url_path(std::string_view s) {
   return s.starts_with('/') && printable(s) && s.find(' ') == s.npos;
@@ -53,20 +53,21 @@ const Object<HttpService>& http_keys() {
                "text/plain; charset=utf-8")
           .key("files", "A folder whose files are served. Relative to the folder of this file.",
                text(1, 4096, "the path of a folder", "", good_path), &HttpService::files)
-          .key("index", "The file that stands for its folder.",
-               text(1, 255, "the name of a file, without '/'", "^[^/]+$", good_file_name), &HttpService::index,
-               "index.html")
+          .key("max-files", "Bytes of all its files, which are read when the service starts; more is an error.",
+               byte_size(1024, 64ull << 30), &HttpService::max_files, "256 MiB")
           .key("metrics", "yes: /metrics answers with the box's counters, for Prometheus.", boolean(),
                &HttpService::metrics, false)
           .key("healthz", "yes: /healthz answers 200 while the box runs.", boolean(), &HttpService::healthz, false)
-          .key("keep-alive-requests", "Requests that a connection may bring; 1: it is closed after the first answer.",
-               number<unsigned>(1, UINT32_MAX), &HttpService::keep_alive_requests, 10000)
+          .key("max-head", "Bytes of a request's line and fields; above, the answer is 431.",
+               byte_size(1024, 1u << 20), &HttpService::max_head, "8 KiB")
+          .key("max-body", "Bytes of a request's body, which is thrown away; above, the answer is 413.",
+               byte_size(1024, 1ull << 40), &HttpService::max_body, "1 MiB")
           .key("keep-alive-timeout", "How long a connection may be silent between two requests.",
-               duration(kSecond, kDay), &HttpService::keep_alive_idle, "60s")
+               duration(kSecond, kDay), &HttpService::keep_alive_timeout, "60s")
           .key("request-timeout", "How long a request may take to arrive.", duration(kSecond, Duration::seconds(600)),
                &HttpService::request_timeout, "10s")
-          .key("access-log", "yes: an event for each request, as many as the events' rate limit lets pass.", boolean(),
-               &HttpService::access_log, false);
+          .key("send-timeout", "How long a client may take to acknowledge more of an answer.",
+               duration(kSecond, Duration::seconds(600)), &HttpService::send_timeout, "30s");
   return keys;
 }
 
@@ -94,9 +95,7 @@ const Object<Backend>& backend_keys() {
           .key("address", "Its address.", ip_address(), &Backend::address)
           .required()
           .key("port", "Its port.", number<uint16_t>(1, 65535), &Backend::port)
-          .required()
-          .key("weight", "Its share of the connections, beside those of the others.", number<unsigned>(1, 1000),
-               &Backend::weight, 1);
+          .required();
   return keys;
 }
 
@@ -140,6 +139,8 @@ const Object<HealthCheck>& health_keys() {
                  if (text(1, 1024, "a path such as /healthz", "", good_url_path).read(r, at, h.path))
                    h.kind = HealthCheck::Kind::http;
                })
+          .key("host", "http: the Host field of the request. When left out: the backend's address.",
+               text(1, 255, "the name of a host", "^[^ \t/]+$", good_host), &HealthCheck::host)
           .key("interval", "Time between two checks of a backend.", duration(Duration::millis(100), Duration::seconds(3600)),
                &HealthCheck::interval, "2s")
           .key("timeout", "A check that takes longer has failed.", duration(Duration::millis(10), Duration::seconds(60)),
@@ -159,32 +160,49 @@ const Object<ProxyService>& proxy_keys() {
           .key("backends", "Where connections go: addresses with their ports.", list_of(backend(), "backends"),
                &ProxyService::backends)
           .required()
-          .key("balance", "round-robin: in turn. least-connections: to the backend that has the fewest, for its weight.",
+          .key("balance", "round-robin: in turn. least-connections: to the backend that has the fewest.",
                choice<bool>({{"round-robin", false}, {"least-connections", true}}), &ProxyService::least_connections,
                "round-robin")
           .key("health", "How backends are checked. When left out they all count as healthy.", health_keys().type(),
                &ProxyService::health)
           .key("proxy-protocol", "v2: tell backends the client's address by a PROXY protocol header.",
                choice<bool>({{"off", false}, {"v2", true}}), &ProxyService::send_proxy_v2, "off")
-          .key("connect-timeout", "How long a backend may take to accept; then the next one is tried.",
-               duration(Duration::millis(10), Duration::seconds(120)), &ProxyService::connect_timeout, "5s")
+          .key("connect-timeout", "How long a backend may take to accept; then another one is tried.",
+               duration(Duration::millis(10), Duration::seconds(120)), &ProxyService::connect_timeout, "3s")
+          .key("attempts", "Backends to try for a connection.", number<unsigned>(1, 64), &ProxyService::attempts, 3)
+          .key("without-backend", "What a client gets where no backend can be had: reset, or an orderly close.",
+               choice<bool>({{"reset", true}, {"close", false}}), &ProxyService::reset_without_backend, "reset")
           .key("idle-timeout", "Silence in both directions that ends a connection.", duration(kSecond, kDay),
-               &ProxyService::idle_timeout, "300s")
-          .key("access-log", "yes: an event for each connection, as many as the events' rate limit lets pass.",
-               boolean(), &ProxyService::access_log, false);
+               &ProxyService::idle_timeout, "300s");
   return keys;
 }
 
 // ---- the service around them
 
-// echo, discard and chargen have nothing to set.
+const Object<SimpleService>& simple_keys() {
+  static const Object<SimpleService> keys =
+      Object<SimpleService>("the service")
+          .key("idle-timeout", "Silence that ends a connection.", duration(kSecond, kDay),
+               &SimpleService::idle_timeout, "600s")
+          .key("udp", "yes: answers datagrams on the same port, too.", boolean(), &SimpleService::udp, false);
+  return keys;
+}
+
+// echo, discard and chargen: yes, or what is to be different.
 void simple(Object<Service>& o, const char* name, const char* doc, ServiceKind kind) {
-  o.own(name, doc, boolean().schema, [kind](Reader& r, const At& at, Service& s) {
-    bool on = false;
-    if (!boolean().read(r, at, on)) return;
-    if (!on) r.mistake(at, "found " + found(*at.node) + ", expected yes; leave the key out otherwise");
-    else s.kind = kind;
-  });
+  o.own(name, doc, Json{{"anyOf", Json::array({boolean().schema, simple_keys().schema()})}},
+        [kind](Reader& r, const At& at, Service& s) {
+          s.kind = kind;
+          if (at.node->kind == Node::Kind::map) {
+            simple_keys().read(r, at, s.simple);
+            return;
+          }
+          bool on = false;
+          if (at.node->kind != Node::Kind::scalar)
+            r.expected(at, "yes, or a map such as {idle-timeout: 5m}");
+          else if (boolean().read(r, at, on) && !on)
+            r.mistake(at, "found " + found(*at.node) + ", expected yes; leave the key out otherwise");
+        });
 }
 
 template <class K>
@@ -211,11 +229,12 @@ Object<Service> make_service_keys() {
   o.key("address", "The box's own address, or several, on which it listens. When left out: all of them.",
         one_or_many(ip_address(), "addresses"), &Service::addresses);
   o.key("port", "The TCP port on which it listens.", number<uint16_t>(1, 65535), &Service::port).required();
-  o.key("max-connections", "Connections at a time, of each stack engine; above, SYNs are dropped. 0: as many as tcp.limits.",
-        number<unsigned>(0, 4u << 20), &Service::max_connections, 0);
+  o.key("max-connections", "Connections at a time, of each stack engine; above, a new one is closed at once.",
+        number<unsigned>(1, 4u << 20), &Service::max_connections, 16384);
   o.key("receive-buffer", "In place of tcp.receive-buffer.", byte_size(4096, 1ull << 30), &Service::receive_buffer);
   o.key("send-buffer", "In place of tcp.send-buffer.", byte_size(4096, 1ull << 30), &Service::send_buffer);
-  o.key("keepalive", "yes: probe silent connections, as tcp.keepalive says.", boolean(), &Service::keepalive, false);
+  o.key("access-log", "yes: an event for each connection or request, up to a thousand a second.", boolean(),
+        &Service::access_log, false);
   return o;
 }
 

@@ -49,6 +49,10 @@ const Object<Tcp>& limit_keys() {
                number<unsigned>(1024, 64u << 20), &Tcp::chunks, 262144)
           .key("records", "Segments sent and not yet acknowledged, of all connections. Above, nothing new is sent.",
                number<unsigned>(1024, 64u << 20), &Tcp::records, 262144)
+          .key("packets",
+               "Of system.packets, how many TCP and its services may keep, in all. Above, data is dropped, and comes "
+               "again. When left out: half.",
+               number<unsigned>(64, 16u << 20), &Tcp::packets)
           .key("challenge-acks-per-second", "Challenge ACKs (RFC 5961). Above, silence.",
                number<unsigned>(1, 1'000'000), &Tcp::challenge_acks_per_second, 1000)
           .key("resets-per-second", "Resets sent for closed ports. Above, silence.",
@@ -92,7 +96,7 @@ void time_keys(Object<Tcp>& o) {
         duration(Duration::millis(100), Duration::seconds(240)), &Tcp::time_wait, "60s");
   o.key("fin-wait-2", "How long a connection that we have closed waits for the peer's FIN.",
         duration(Duration::seconds(1), Duration::seconds(3600)), &Tcp::fin_wait_2, "60s");
-  fold(o, "keepalive", "Probes of silent connections, for services with 'keepalive: yes'.", keepalive_keys());
+  fold(o, "keepalive", "Probes of silent connections.", keepalive_keys());
 }
 
 Object<Tcp> make_tcp_keys() {

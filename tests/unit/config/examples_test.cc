@@ -135,7 +135,7 @@ const Table kTables[] = {
       {"max-connections: 20000", "^max-conections: 20000"},
       {"192.0.2.10:8080", "^192.0.2.10:80800"},
       {"192.0.2.10:8080", "^192.0.2.1:8080"},
-      {"weight: 2", "weight: ^2.5"},
+      {"port: 8080}", "port: ^8080.5}"},
       {"{address: 192.0.2.11, port", "{^adress: 192.0.2.11, port"},
       {"balance: least-connections", "balance: ^least-connection"},
       {"http: /healthz", "http: ^healthz"},

@@ -81,6 +81,7 @@ TEST(Restart, EachSettingThatNeedsOneIsNamed) {
       {"tcp.limits.out-of-order", "5"},
       {"tcp.limits.chunks", "4096"},
       {"tcp.limits.records", "4096"},
+      {"tcp.limits.packets", "4096"},
       {"tcp.limits.challenge-acks-per-second", "5"},
       {"tcp.limits.resets-per-second", "5"},
       {"ports.lan.driver", "af_xdp"},

@@ -26,8 +26,8 @@ TEST(Services, TheSimpleOnes) {
   const Model m = sound(
       "services:\n"
       "- {name: e, echo: yes, port: 7}\n"
-      "- {name: d, discard: yes, port: 9, address: 192.0.2.1, max-connections: 10}\n"
-      "- {name: c, chargen: yes, port: 19, address: [192.0.2.1, \"2001:db8:2::1\"], keepalive: yes,\n"
+      "- {name: d, discard: {idle-timeout: 5m, udp: yes}, port: 9, address: 192.0.2.1, max-connections: 10}\n"
+      "- {name: c, chargen: yes, port: 19, address: [192.0.2.1, \"2001:db8:2::1\"], access-log: yes,\n"
       "   receive-buffer: 64 KiB, send-buffer: 1 MiB}\n");
   ASSERT_EQ(m.services.size(), 3u);
   EXPECT_EQ(m.services[0].kind, ServiceKind::echo);
@@ -40,7 +40,11 @@ TEST(Services, TheSimpleOnes) {
   EXPECT_EQ(m.services[2].addresses.size(), 2u);
   EXPECT_EQ(m.services[2].receive_buffer, 65536u);
   EXPECT_EQ(m.services[2].send_buffer, 1u << 20);
-  EXPECT_TRUE(m.services[2].keepalive);
+  EXPECT_TRUE(m.services[2].access_log);
+  EXPECT_EQ(m.services[1].simple.idle_timeout, Duration::seconds(300));
+  EXPECT_TRUE(m.services[1].simple.udp);
+  EXPECT_FALSE(m.services[0].simple.udp);
+  EXPECT_EQ(m.services[0].max_connections, 16384u);
 }
 
 TEST(Services, Http) {
@@ -48,17 +52,19 @@ TEST(Services, Http) {
       "services:\n"
       "- name: w\n"
       "  port: 80\n"
-      "  http: {files: /srv/www, index: i.html, metrics: yes, healthz: yes, keep-alive-requests: 5,\n"
-      "         keep-alive-timeout: 7s, request-timeout: 3s, access-log: yes}\n"
+      "  http: {files: /srv/www, max-files: 1 GiB, metrics: yes, healthz: yes, max-head: 4 KiB, max-body: 2 MiB,\n"
+      "         keep-alive-timeout: 7s, request-timeout: 3s, send-timeout: 4s}\n"
       "- {name: b, port: 81, http: {body: \"a\\n\", content-type: text/html}}\n"
       "- {name: empty, port: 82, http: {body: \"\"}}\n");
   const HttpService& w = m.services[0].http;
   EXPECT_EQ(m.services[0].kind, ServiceKind::http);
   EXPECT_EQ(w.files, "/srv/www");
-  EXPECT_EQ(w.index, "i.html");
-  EXPECT_TRUE(w.metrics && w.healthz && w.access_log);
-  EXPECT_EQ(w.keep_alive_requests, 5u);
-  EXPECT_EQ(w.keep_alive_idle, Duration::seconds(7));
+  EXPECT_EQ(w.max_files, 1u << 30);
+  EXPECT_TRUE(w.metrics && w.healthz);
+  EXPECT_EQ(w.max_head, 4096u);
+  EXPECT_EQ(w.max_body, 2u << 20);
+  EXPECT_EQ(w.keep_alive_timeout, Duration::seconds(7));
+  EXPECT_EQ(w.send_timeout, Duration::seconds(4));
   EXPECT_EQ(w.request_timeout, Duration::seconds(3));
   EXPECT_FALSE(w.body.has_value());
   EXPECT_EQ(m.services[1].http.body, "a\n");
@@ -72,24 +78,28 @@ TEST(Services, Proxy) {
       "- name: p\n"
       "  port: 80\n"
       "  proxy:\n"
-      "    backends: [192.0.2.10:8080, \"[2001:db8:2::10]:81\", {address: 192.0.2.11, port: 82, weight: 3}]\n"
+      "    backends: [192.0.2.10:8080, \"[2001:db8:2::10]:81\", {address: 192.0.2.11, port: 82}]\n"
       "    balance: least-connections\n"
-      "    health: {http: /ok, interval: 5s, timeout: 2s, rise: 1, fall: 4, expect: 200-204}\n"
+      "    health: {http: /ok, host: a.example, interval: 5s, timeout: 2s, rise: 1, fall: 4, expect: 200-204}\n"
       "    proxy-protocol: v2\n"
       "    connect-timeout: 1s\n"
       "    idle-timeout: 1m\n"
-      "    access-log: yes\n"
+      "    attempts: 5\n"
+      "    without-backend: close\n"
       "- {name: q, port: 81, proxy: {backends: [192.0.2.10:81], health: {tcp: yes}}}\n"
       "- {name: r, port: 82, proxy: {backends: [192.0.2.10:82], health: {http: /, expect: 204}}}\n");
   const ProxyService& p = m.services[0].proxy;
   EXPECT_EQ(m.services[0].kind, ServiceKind::proxy);
   ASSERT_EQ(p.backends.size(), 3u);
-  EXPECT_EQ(p.backends[0], (Backend{*parse_ip("192.0.2.10"), 8080, 1}));
-  EXPECT_EQ(p.backends[1], (Backend{*parse_ip("2001:db8:2::10"), 81, 1}));
-  EXPECT_EQ(p.backends[2], (Backend{*parse_ip("192.0.2.11"), 82, 3}));
-  EXPECT_TRUE(p.least_connections && p.send_proxy_v2 && p.access_log);
+  EXPECT_EQ(p.backends[0], (Backend{*parse_ip("192.0.2.10"), 8080}));
+  EXPECT_EQ(p.backends[1], (Backend{*parse_ip("2001:db8:2::10"), 81}));
+  EXPECT_EQ(p.backends[2], (Backend{*parse_ip("192.0.2.11"), 82}));
+  EXPECT_TRUE(p.least_connections && p.send_proxy_v2);
   EXPECT_EQ(p.health.kind, HealthCheck::Kind::http);
   EXPECT_EQ(p.health.path, "/ok");
+  EXPECT_EQ(p.health.host, "a.example");
+  EXPECT_EQ(p.attempts, 5u);
+  EXPECT_FALSE(p.reset_without_backend);
   EXPECT_EQ(p.health.interval, Duration::seconds(5));
   EXPECT_EQ(p.health.timeout, Duration::seconds(2));
   EXPECT_EQ(p.health.rise, 1u);
@@ -189,7 +199,10 @@ const Case kServiceCases[] = {
     {"{name: e, ehco: yes, port: 7}", "services[0].ehco", "did you mean 'echo'?"},
     {"{name: ^7, echo: yes, port: 7}", "services[0].name", "a letter first"},
     {"{name: e, echo: ^no, port: 7}", "services[0].echo", "expected yes"},
-    {"{name: e, echo: ^{}, port: 7}", "services[0].echo", "yes or no"},
+    {"{name: e, echo: ^[], port: 7}", "services[0].echo", "yes, or a map"},
+    {"{name: e, echo: ^maybe, port: 7}", "services[0].echo", "yes or no"},
+    {"{name: e, echo: {upd: yes}, port: 7}", "services[0].echo.upd", "did you mean 'udp'?"},
+    {"{name: e, echo: {idle-timeout: ^0s}, port: 7}", "services[0].echo.idle-timeout", "from 1s"},
     {"{name: e, echo: yes, discard: ^yes, port: 7}", "services[0].discard", "is echo already"},
     {"{name: e, echo: yes, port: ^0}", "services[0].port", "from 1 to 65535"},
     {"{name: e, echo: yes, port: ^70000}", "services[0].port", "from 1 to 65535"},
@@ -197,9 +210,9 @@ const Case kServiceCases[] = {
     {"{name: e, echo: yes, port: 7, address: [192.0.2.1, ^192.0.2.9]}", "services[0].address[1]", "not an address of the box"},
     {"{name: e, echo: yes, port: 7, address: [192.0.2.1, ^192.0.2.1]}", "services[0].address[1]", "given twice"},
     {"{name: e, echo: yes, port: 7, address: ^192.0.2.1/24}", "services[0].address", "without a length"},
-    {"{name: e, echo: yes, port: 7, max-connections: ^many}", "services[0].max-connections", "a number from 0"},
+    {"{name: e, echo: yes, port: 7, max-connections: ^many}", "services[0].max-connections", "a number from 1"},
     {"{name: e, echo: yes, port: 7, send-buffer: ^1}", "services[0].send-buffer", "with its unit"},
-    {"{name: e, echo: yes, port: 7, keepalive: ^60s}", "services[0].keepalive", "yes or no"},
+    {"{name: e, echo: yes, port: 7, access-log: ^file}", "services[0].access-log", "yes or no"},
     {"{name: e, echo: yes, port: 7}, {name: ^e, echo: yes, port: 8}", "services[1].name", "taken by services[0]"},
     {"{name: e, echo: yes, port: 7}, {name: f, echo: yes, port: ^7}", "services[1].port", "'e' listens on that port of all"},
     {"{name: e, echo: yes, port: 7, address: 192.0.2.1}, {name: f, echo: yes, port: ^7, address: 192.0.2.1}",
@@ -209,8 +222,9 @@ const Case kServiceCases[] = {
     {"{name: w, port: 80, http: {bdoy: x}}", "services[0].http.bdoy", "did you mean 'body'?"},
     {"{name: w, port: 80, http: {metrics: ^/metrics}}", "services[0].http.metrics", "yes or no"},
     {"{name: w, port: 80, http: {body: x, content-type: ^\"a\\r\\nb\"}}", "services[0].http.content-type", "media type"},
-    {"{name: w, port: 80, http: {files: /x, index: ^../i}}", "services[0].http.index", "without '/'"},
-    {"{name: w, port: 80, http: {body: x, keep-alive-requests: ^0}}", "services[0].http.keep-alive-requests", "from 1"},
+    {"{name: w, port: 80, http: {files: /x, body: ^x}}", "services[0].http.body", "with files there is no body"},
+    {"{name: w, port: 80, http: {files: /x, max-files: ^1}}", "services[0].http.max-files", "with its unit"},
+    {"{name: w, port: 80, http: {body: x, max-head: ^2 MiB}}", "services[0].http.max-head", "to 1 MiB"},
     {"{name: w, port: 80, http: {body: x, keep-alive-timeout: ^5}}", "services[0].http.keep-alive-timeout", "did you mean '5s'?"},
     {"{name: w, port: 80, http: {body: x, request-timeout: ^1h}}", "services[0].http.request-timeout", "10m"},
     {"{name: p, port: 80, proxy: ^{balance: round-robin}}", "services[0].proxy", "'backends' is missing"},
@@ -219,8 +233,11 @@ const Case kServiceCases[] = {
     {"{name: p, port: 80, proxy: {backends: [^\"192.0.2.10:0\"]}}", "services[0].proxy.backends[0]", "a backend such as"},
     {"{name: p, port: 80, proxy: {backends: [^\"2001:db8:2::10:80\"]}}", "services[0].proxy.backends[0]", "[2001:db8::10]:80"},
     {"{name: p, port: 80, proxy: {backends: [^\"www.example.net:80\"]}}", "services[0].proxy.backends[0]", "a backend such as"},
-    {"{name: p, port: 80, proxy: {backends: [{address: 192.0.2.10, port: 80, weight: ^0}]}}",
-     "services[0].proxy.backends[0].weight", "from 1 to 1000"},
+    {"{name: p, port: 80, proxy: {backends: [{address: 192.0.2.10, port: ^0}]}}",
+     "services[0].proxy.backends[0].port", "from 1 to 65535"},
+    {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], attempts: ^0}}", "services[0].proxy.attempts", "from 1 to 64"},
+    {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], without-backend: ^drop}}",
+     "services[0].proxy.without-backend", "reset or close"},
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80, ^192.0.2.10:80]}}", "services[0].proxy.backends[1]", "given twice"},
     {"{name: p, port: 80, proxy: {backends: [^203.0.113.1:80]}}", "services[0].proxy.backends[0]", "no route leads there"},
     {"{name: p, port: 80, proxy: {backends: [^\"[fe80::1]:80\"]}}", "services[0].proxy.backends[0]", "link-local"},
@@ -235,7 +252,8 @@ const Case kServiceCases[] = {
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], health: {tcp: yes, http: ^/}}}", "services[0].proxy.health.http", "tcp or http"},
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], health: {http: ^healthz}}}", "services[0].proxy.health.http", "a path such as"},
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], health: {http: ^\"/a b\"}}}", "services[0].proxy.health.http", "a path such as"},
-    {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], health: {tcp: yes, expect: ^200}}}", "services[0].proxy.health.expect", "no status"},
+    {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], health: {tcp: yes, expect: ^200}}}", "services[0].proxy.health.expect", "no use for"},
+    {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], health: {http: /, host: ^a/b}}}", "services[0].proxy.health.host", "the name of a host"},
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], health: {http: /, expect: ^99}}}", "services[0].proxy.health.expect", "100 to 599"},
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], health: {tcp: yes, timeout: ^3s}}}", "services[0].proxy.health.timeout", "at most the interval"},
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], health: {tcp: yes, rise: ^0}}}", "services[0].proxy.health.rise", "from 1 to 100"},
@@ -264,6 +282,7 @@ const Case kTcpCases[] = {
     {"limits: {half-open: ^70000}", "tcp.limits.half-open", "limits.connections is 65536"},
     {"limits: {cookie-mark: ^5000}", "tcp.limits.cookie-mark", "limits.half-open is 4096"},
     {"limits: {time-wait: ^70000}", "tcp.limits.time-wait", "expected at most that"},
+    {"limits: {packets: ^20000}", "tcp.limits.packets", "system.packets is 16384"},
     {"limits: {connections: ^8}", "tcp.limits.connections", "from 16"},
     {"limits: {backlog: 5}", "tcp.limits.backlog", "tcp.limits has connections"},
 };
@@ -293,6 +312,18 @@ TEST(ServiceMistakes, CpusOfStackEngines) {
   expect_mistake(kPorts + "system: ", {"{stack: [1, ^1]}", "system.stack[1]", "named twice"}, "\n");
   expect_mistake(kPorts + "system: ", {"{stack: ^[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]}",
                                        "system.stack", "at most 16"}, "\n");
+}
+
+TEST(ServiceMistakes, TooManyOfThem) {
+  std::string services = "services:\n", backends;
+  for (int i = 0; i < 65; i++) {
+    services += "- {name: s" + std::to_string(i) + ", echo: yes, port: " + std::to_string(1000 + i) + "}\n";
+    backends += (i ? ", " : "") + std::string("192.0.2.10:") + std::to_string(1000 + i);
+  }
+  EXPECT_NE(all(load_text(kPorts + services, "f")).find("services: found 65 services, expected at most 64"), std::string::npos);
+  EXPECT_NE(all(load_text(kPorts + "services: [{name: p, port: 80, proxy: {backends: [" + backends + "]}}]\n", "f"))
+                .find("found 65 backends, expected at most 64"),
+            std::string::npos);
 }
 
 TEST(ServiceMistakes, ALoopThroughTwoProxiesIsNamedAtBoth) {
