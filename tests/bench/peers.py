@@ -13,8 +13,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests/e2e"))
+sys.path.insert(0, HERE)
 BUILD = os.environ.get("SLUICE_BUILD", os.path.join(ROOT, "build"))
 SLUICED = os.path.join(BUILD, "src/daemon/sluiced")
+import tcp_peers  # noqa: E402
 TESTPMD = "dpdk-testpmd"
 PAYLOAD = 60            # frame bytes without FCS
 CPUS = sorted(os.sched_getaffinity(0))
@@ -294,16 +296,20 @@ def apply_under_traffic(b, d):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, prog="bench")
-    ap.add_argument("what", nargs="*", choices=["path", "lab", []], default=[])
+    ap.add_argument("what", nargs="*", choices=["path", "lab", "tcp", "http", []], default=[])
     ap.add_argument("-n", type=int, default=5, help="rounds")
     a = ap.parse_args()
-    what = a.what or ["path", "lab"]
-    if "lab" in what and os.geteuid() != 0:
-        sys.exit("bench: lab needs root (namespaces, AF_XDP)")
+    what = a.what or ["path", "lab", "tcp", "http"]
+    if {"lab", "http"} & set(what) and os.geteuid() != 0:
+        sys.exit("bench: lab and http need root (namespaces, AF_XDP)")
     if "path" in what:
         path(a.n)
     if "lab" in what:
         lab(a.n)
+    if "tcp" in what:
+        tcp_peers.tcp(a.n, BUILD, table)
+    if "http" in what:
+        tcp_peers.http(a.n, SLUICED, table)
 
 
 if __name__ == "__main__":
