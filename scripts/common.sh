@@ -8,7 +8,7 @@ build_packages="meson ninja-build pkg-config g++ clang llvm bpftool libdpdk-dev 
   nlohmann-json3-dev libcli11-dev libspdlog-dev libpcap-dev libhttp-parser-dev libgtest-dev libgmock-dev libbenchmark-dev
   python3 iproute2 ethtool"
 lab_packages="iputils-ping curl iperf3 traceroute nftables procps python3-yaml python3-jsonschema tcpdump"
-bench_packages="dpdk dpdk-dev xdp-tools gnuplot-nox wrk nginx-light"
+bench_packages="dpdk dpdk-dev xdp-tools gnuplot-nox wrk"
 
 say() { printf '%s\n' "== $*"; }
 die() { printf '%s\n' "$(basename "$0"): $*" >&2; exit 1; }
