@@ -1,0 +1,293 @@
+#include "packetdrill/host.h"
+
+#include <rte_eal.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "packet/pool.h"
+
+namespace sluice::drill {
+namespace {
+
+constexpr unsigned kBuffers = 2047;
+constexpr uint16_t kDataRoom = 16 * 1024;  // scripts inject segments far larger than a link's MTU
+
+[[noreturn]] void die(const char* what) {
+  std::fprintf(stderr, "sluice: %s\n", what);
+  std::exit(EXIT_FAILURE);
+}
+
+rte_mempool* start_eal() {
+  static const char* args[] = {"sluice",   "--no-huge",      "--no-shconf",   "-m",       "128",
+                               "--no-pci", "--no-telemetry", "--log-level=4", "--lcores", "0@0"};
+  std::vector<char*> argv;
+  for (const char* a : args) argv.push_back(const_cast<char*>(a));
+  if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) die("EAL does not start; give it 128 MiB");
+  rte_mempool* pool = rte_pktmbuf_pool_create("drill", kBuffers, 0, 0, kDataRoom, 0);
+  if (!pool) die("no memory for packets; give the process 128 MiB");
+  return pool;
+}
+
+}  // namespace
+
+Host::Host() : pool_(start_eal()) { buffers_.emplace(pool_, kBuffers); }
+
+Host::~Host() = default;
+
+tcp::Stack& Host::stack() {
+  if (!stack_) {
+    settings_ = Settings::read();
+    stack_ = std::make_unique<tcp::Stack>(settings_.config, tcp::Secrets{.table = {{1, 2, 3, 4}}, .isn = {5, 6},
+                                          .timestamp = {7, 8}, .cookie = {9, 10}, .seed = 11}, *buffers_, *this);
+  }
+  return *stack_;
+}
+
+// --- the network
+
+bool Host::send(const tcp::OutSegment& s) {
+  uint32_t from = 0;
+  do {
+    const uint32_t n = std::min<uint32_t>(s.length - from, s.mss);
+    out_.emplace_back(now_.ns / 1000, build(s, from, n));
+    from += n;
+  } while (from < s.length);
+  return true;
+}
+
+uint16_t Host::mtu_of(const Socket& s) const {
+  const uint16_t headers = s.v6 ? 60 : 40;
+  if (s.max_segment) return static_cast<uint16_t>(s.max_segment + headers);
+  if (settings_.advertised_mss) return static_cast<uint16_t>(settings_.advertised_mss + headers);
+  return settings_.mtu;
+}
+
+void Host::packet_in(wire::ConstBytes packet) {
+  Lock lock(mutex_);
+  const Parsed p = parse(packet);
+  if (p.icmp) stack().icmp(now_, *p.icmp);
+  if (p.segment) {
+    tcp::InSegment s = *p.segment;
+    s.mtu = settings_.mtu;
+    for (const auto& [fd, socket] : sockets_)
+      if (socket->kind == Socket::Kind::listener && socket->port == s.tuple.local_port) s.mtu = mtu_of(*socket);
+    // As from a link: the payload stands behind headers, in a buffer that holds nothing else.
+    if (!(s.m = rte_pktmbuf_alloc(pool_))) die("the script holds more packets than there are buffers");
+    char* data = rte_pktmbuf_append(s.m, static_cast<uint16_t>(packet.size()));
+    if (!data) die("the script's packet is larger than a buffer");
+    std::memcpy(data, packet.data(), packet.size());
+    s.offset = static_cast<uint16_t>(p.payload.data() - packet.data());
+    if (stack().receive(now_, s).by != tcp::Taken::By::library) rte_pktmbuf_free(s.m);
+  }
+  settle(lock);
+}
+
+std::optional<Packet> Host::packet_out(int64_t& usec) {
+  Lock lock(mutex_);
+  const Instant limit = now_ + Duration::seconds(3600);
+  while (out_.empty()) {
+    const Instant due = next_due();
+    if (due > limit) return {};
+    advance(lock, due);
+  }
+  usec = out_.front().first;
+  Packet p = std::move(out_.front().second);
+  out_.pop_front();
+  return p;
+}
+
+// --- time
+
+int64_t Host::gettimeofday_usec() {
+  Lock lock(mutex_);
+  if (std::this_thread::get_id() == script_) {
+    advance(lock, now_ + Duration::micros(1));
+  } else if (handed_to_ == std::this_thread::get_id()) {
+    handed_to_ = {};
+    changed_.notify_all();
+  }
+  return now_.ns / 1000;
+}
+
+void Host::sleep_usec(int64_t n) {
+  Lock lock(mutex_);
+  advance(lock, now_ + Duration::micros(n));
+}
+
+Instant Host::next_due() const {
+  Instant due = stack_ ? stack_->next_deadline() : Instant::never();
+  for (const auto& [fd, s] : sockets_) due = std::min(due, s->uncork_at);
+  for (const Waiter* w : waiters_)
+    if (!w->done) due = std::min(due, w->deadline);
+  return due;
+}
+
+void Host::run_due() {
+  if (stack_ && stack_->next_deadline() <= now_) stack_->tick(now_);
+  for (const auto& [fd, s] : sockets_)
+    if (s->uncork_at <= now_) uncork(*s, true);
+}
+
+void Host::advance(Lock& lock, Instant to) {
+  unsigned rounds = 0;
+  Instant last = now_;
+  for (;;) {
+    wake_waiters(lock);
+    const Instant due = std::max(now_, std::min(next_due(), to));
+    meter(due - now_);
+    now_ = due;
+    if (next_due() > now_) return;
+    run_due();
+    settle(lock);
+    rounds = now_ == last ? rounds + 1 : 0;
+    last = now_;
+    if (rounds > 1000) die("a timer is due again and again at the same moment");
+  }
+}
+
+void Host::wake_waiters(Lock& lock) {
+  if (std::this_thread::get_id() != script_) return;
+  for (size_t i = 0; i < waiters_.size(); i++) {
+    Waiter* w = waiters_[i];
+    if (w->done || (w->deadline > now_ && !(*w->ready)())) continue;
+    w->done = true;
+    handed_to_ = w->thread;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return handed_to_ == std::thread::id{}; });
+    i = static_cast<size_t>(-1);  // the list has changed
+  }
+}
+
+bool Host::wait(Lock& lock, const Ready& ready, Instant deadline) {
+  if (ready()) return true;
+  if (deadline <= now_) return false;
+  if (std::this_thread::get_id() == script_) {
+    while (!ready()) {
+      const Instant due = std::min(next_due(), deadline);
+      if (due == Instant::never() || now_ >= deadline) return false;
+      advance(lock, due);
+    }
+    return true;
+  }
+  Waiter w{&ready, deadline, std::this_thread::get_id()};
+  waiters_.push_back(&w);
+  if (handed_to_ == w.thread) handed_to_ = {};
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return w.done; });
+  std::erase(waiters_, &w);
+  return ready();
+}
+
+void Host::settle(Lock& lock) {
+  if (stack_) {
+    stack_->flush(now_);
+    while (stack_->has_events()) {
+      collect_events();
+      stack_->flush(now_);
+    }
+  }
+  wake_waiters(lock);
+}
+
+// A state holds from one moment to the next; what is limited now was limited for the whole of `d`.
+void Host::meter(Duration d) {
+  if (d.ns <= 0) return;
+  for (const auto& [fd, s] : sockets_) {
+    if (s->conn.none()) continue;
+    const std::optional<tcp::Info> i = stack().info(now_, s->conn);
+    if (!i || i->state < tcp::State::established) continue;
+    const uint32_t flight = static_cast<uint32_t>(i->snd_nxt - i->snd_una);
+    const uint32_t unsent_bytes = i->send_queue > flight ? i->send_queue - flight : 0;
+    if (i->send_queue > 0) s->busy = s->busy + d;
+    if (unsent_bytes > 0 && flight < i->cwnd && i->snd_wnd < flight + std::min<uint32_t>(unsent_bytes, i->mss))
+      s->window_limited = s->window_limited + d;
+    else if (s->sending && unsent_bytes < i->mss && flight + i->mss <= i->cwnd)
+      s->buffer_limited = s->buffer_limited + d;
+  }
+}
+
+// --- events
+
+void Host::collect_events() {
+  std::array<tcp::Event, 64> batch;
+  for (unsigned n; (n = stack_->events(batch)) > 0;)
+    for (unsigned i = 0; i < n; i++) handle(batch[i]);
+}
+
+namespace {
+
+int errno_of(tcp::Failure f) {
+  switch (f) {
+    case tcp::Failure::none: return 0;
+    case tcp::Failure::refused: return ECONNREFUSED;
+    case tcp::Failure::reset: return ECONNRESET;
+    case tcp::Failure::timed_out: return ETIMEDOUT;
+    case tcp::Failure::unreachable: return EHOSTUNREACH;
+    case tcp::Failure::aborted: return ECONNABORTED;
+  }
+  return EIO;
+}
+
+}  // namespace
+
+void Host::handle(const tcp::Event& e) {
+  if (e.kind == tcp::EventKind::accepted) {
+    auto s = std::make_unique<Socket>();
+    s->kind = Socket::Kind::stream;
+    s->conn = e.conn;
+    s->connected = true;
+    for (const auto& [fd, l] : sockets_)
+      if (l->kind == Socket::Kind::listener && l->listener == e.listener) {
+        s->v6 = l->v6;
+        s->max_segment = l->max_segment;
+        s->nodelay = l->nodelay;
+        s->send_buffer = l->send_buffer;
+        s->unsent_low_water = l->unsent_low_water;
+        l->accepted.push_back(s.get());
+        l->news = true;
+      }
+    s->last_data = now_;
+    unaccepted_.push_back(std::move(s));
+    return;
+  }
+  Socket* s = stream_of(e.conn);
+  if (!s) {
+    if (e.m) buffers_->free(e.m);
+    return;
+  }
+  switch (e.kind) {
+    case tcp::EventKind::accepted: break;
+    case tcp::EventKind::connected:
+      s->connecting = false;
+      s->connected = true;
+      s->last_data = now_;
+      break;
+    case tcp::EventKind::data:
+      s->received.push_back({e.m, e.offset, e.length});
+      s->received_bytes += e.length;
+      s->largest_received = std::max(s->largest_received, e.length);
+      s->last_data = now_;
+      break;
+    case tcp::EventKind::sent:
+      if (!s->cork) uncork(*s, true);
+      if (!s->out_of_room || !writable(*s)) return;
+      s->out_of_room = false;
+      break;
+    case tcp::EventKind::peer_closed: s->peer_closed = true; break;
+    case tcp::EventKind::closed: s->conn = {}; break;
+    case tcp::EventKind::failed:
+      s->conn = {};
+      s->connecting = false;
+      s->error = errno_of(e.failure);
+      break;
+  }
+  s->news = true;
+}
+
+}  // namespace sluice::drill

@@ -1,0 +1,69 @@
+// A socket's state: what the event interface of the stack does not keep, since an application would.
+#pragma once
+
+#include <netinet/in.h>
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "base/instant.h"
+#include "tcp/types.h"
+#include "wire/addr.h"
+
+namespace sluice::drill {
+
+struct Socket {
+  enum class Kind : uint8_t { fresh, listener, stream, epoll };
+
+  int fd = -1;
+  Kind kind = Kind::fresh;
+  bool nonblocking = false, v6 = false;
+
+  // --- options
+  bool nodelay = false, cork = false, keepalive = false, report_queue = false, reset_on_close = false;
+  uint16_t max_segment = 0;
+  uint32_t send_buffer = 0, receive_buffer = 0;  // bytes as set, doubled; 0: default
+  uint32_t unsent_low_water = 0;                 // 0: the system's
+  int user_timeout_ms = 0;
+  std::map<std::pair<int, int>, int> other;      // kept, handed back, without effect
+
+  // --- names
+  IpAddr address;  // bound to, none(): any
+  uint16_t port = 0;
+
+  // --- listener
+  tcp::ListenerId listener = tcp::kNoListener;
+  std::deque<Socket*> accepted;
+
+  // --- stream
+  struct Piece {
+    rte_mbuf* m;
+    uint16_t offset, length;
+  };
+  tcp::ConnId conn;  // none(): never connected, or finished
+  bool connecting = false, connected = false, peer_closed = false, shut_read = false, shut_write = false;
+  int error = 0;     // to be told once (SO_ERROR)
+  std::deque<Piece> received;
+  uint32_t received_bytes = 0;
+  std::vector<uint8_t> corked;
+  Instant uncork_at = Instant::never();
+  bool uncork_on_ack = false;  // MSG_MORE holds back until the next acknowledgment, TCP_CORK until it is taken off
+  bool out_of_room = false;    // a send was cut short: EPOLLOUT is news again once there is room
+  bool sending = false;        // a blocking send waits
+  uint16_t largest_received = 0;
+  Instant last_data{};
+  Duration busy{}, window_limited{}, buffer_limited{};
+
+  // --- epoll
+  struct Watch {
+    uint32_t events = 0;
+    uint64_t data = 0;
+  };
+  std::map<int, Watch> watched;
+  bool news = false;  // something has happened to this socket that edge-triggered watchers have not been told
+};
+
+}  // namespace sluice::drill
