@@ -1,6 +1,5 @@
 // Services and the tcp section against the rest of the file.
 #include <algorithm>
-#include <bit>
 
 #include "config/yaml_reader.h"
 
@@ -35,17 +34,6 @@ class OwnAddresses {
 bool listens_on(const Service& s, const IpAddr& a, uint16_t port) {
   return s.port == port &&
          (s.addresses.empty() || std::find(s.addresses.begin(), s.addresses.end(), a) != s.addresses.end());
-}
-
-// Who answers there: a service of that very address comes before one of all addresses.
-const Service* listener(const Model& m, const IpAddr& a, uint16_t port) {
-  const Service* any = nullptr;
-  for (const Service& s : m.services) {
-    if (!listens_on(s, a, port)) continue;
-    if (!s.addresses.empty()) return &s;
-    any = &s;
-  }
-  return any;
 }
 
 void check_kind(const Service& s, const std::string& base, Findings& f) {
@@ -110,22 +98,10 @@ void check_backend(const Model& m, const Backend& b, const std::string& path, co
   const std::string found = "found '" + endpoint(b.address, b.port) + "'";
   if (b.address.family == 6 && b.address.v6().link_local())
     f.add(path, found + ", which is link-local: a backend needs an address that says by itself where it is");
-  else if (own.has(b.address)) {
-    if (!listener(m, b.address, b.port)) f.add(path, found + ", which is the box itself, and no service listens there");
-  } else if (!f.doubtful("ports") && !f.doubtful("routes") && !routed(m, b.address))
+  else if (own.has(b.address))
+    f.add(path, found + ", which is the box itself; a proxy leads to other machines");
+  else if (!f.doubtful("ports") && !f.doubtful("routes") && !routed(m, b.address))
     f.add(path, found + ", but no route leads there");
-}
-
-// Whether a connection to `from` may come back to it through proxies of the box.
-bool reaches(const Model& m, const Service& from, const Service& to, std::vector<const Service*>& seen,
-             const OwnAddresses& own) {
-  if (&from == &to) return true;
-  if (std::find(seen.begin(), seen.end(), &from) != seen.end()) return false;
-  seen.push_back(&from);
-  for (const Backend& b : from.proxy.backends)
-    if (own.has(b.address))
-      if (const Service* next = listener(m, b.address, b.port); next && reaches(m, *next, to, seen, own)) return true;
-  return false;
 }
 
 void check_proxy(const Model& m, const Service& s, const std::string& base, const OwnAddresses& own, Findings& f) {
@@ -141,10 +117,6 @@ void check_proxy(const Model& m, const Service& s, const std::string& base, cons
     for (size_t k = 0; k < i; k++)
       if (backends[k].address == b.address && backends[k].port == b.port)
         f.add(path, "the backend '" + endpoint(b.address, b.port) + "' is given twice");
-    std::vector<const Service*> seen;
-    if (const Service* next = own.has(b.address) ? listener(m, b.address, b.port) : nullptr;
-        next && reaches(m, *next, s, seen, own))
-      f.add(path, "found '" + endpoint(b.address, b.port) + "', which leads back to '" + s.name + "' itself");
   }
 }
 

@@ -122,13 +122,6 @@ TEST(Services, ShareAPortOnlyAsOneOfAllAddressesAndOneOfSingleOnes) {
       "- {name: two, discard: yes, port: 7, address: 198.51.100.1}\n");
 }
 
-TEST(Services, AProxyMayLeadToAServiceOfTheBoxThatEndsThere) {
-  sound(
-      "services:\n"
-      "- {name: web, http: {body: x}, port: 8080, address: 192.0.2.1}\n"
-      "- {name: front, proxy: {backends: [192.0.2.1:8080]}, port: 80}\n");
-}
-
 TEST(Services, TcpKeys) {
   const Tcp t =
       sound(
@@ -241,8 +234,7 @@ const Case kServiceCases[] = {
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80, ^192.0.2.10:80]}}", "services[0].proxy.backends[1]", "given twice"},
     {"{name: p, port: 80, proxy: {backends: [^203.0.113.1:80]}}", "services[0].proxy.backends[0]", "no route leads there"},
     {"{name: p, port: 80, proxy: {backends: [^\"[fe80::1]:80\"]}}", "services[0].proxy.backends[0]", "link-local"},
-    {"{name: p, port: 80, proxy: {backends: [^192.0.2.1:81]}}", "services[0].proxy.backends[0]", "no service listens there"},
-    {"{name: p, port: 80, proxy: {backends: [^192.0.2.1:80]}}", "services[0].proxy.backends[0]", "leads back to 'p' itself"},
+    {"{name: p, port: 80, proxy: {backends: [^192.0.2.1:80]}}", "services[0].proxy.backends[0]", "is the box itself"},
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], balance: ^random}}", "services[0].proxy.balance", "round-robin"},
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], proxy-protocol: ^v1}}", "services[0].proxy.proxy-protocol", "off or v2"},
     {"{name: p, port: 80, proxy: {backends: [192.0.2.10:80], connect-timeout: ^0s}}", "services[0].proxy.connect-timeout", "10ms"},
@@ -324,18 +316,6 @@ TEST(ServiceMistakes, TooManyOfThem) {
   EXPECT_NE(all(load_text(kPorts + "services: [{name: p, port: 80, proxy: {backends: [" + backends + "]}}]\n", "f"))
                 .find("found 65 backends, expected at most 64"),
             std::string::npos);
-}
-
-TEST(ServiceMistakes, ALoopThroughTwoProxiesIsNamedAtBoth) {
-  const Loaded l = load_text(kPorts +
-                                 "services:\n"
-                                 "- {name: a, port: 80, proxy: {backends: [192.0.2.10:80, 198.51.100.1:81]}}\n"
-                                 "- {name: b, port: 81, proxy: {backends: [192.0.2.1:80]}}\n"
-                                 "- {name: c, port: 82, proxy: {backends: [192.0.2.1:80]}}\n",
-                             "f");
-  ASSERT_EQ(l.mistakes.size(), 2u) << all(l);
-  EXPECT_EQ(l.mistakes[0].path, "services[0].proxy.backends[1]");
-  EXPECT_EQ(l.mistakes[1].path, "services[1].proxy.backends[0]");
 }
 
 TEST(ServiceMistakes, FoldersAreLookedForFromTheFolderOfTheFile) {
