@@ -1,0 +1,152 @@
+// The path's MTU, and the payload of a full segment that follows from it.
+//
+// Theory of operation. An ICMP message that quotes something in flight lowers the MTU: at once while no segment of the
+// present size was ever acknowledged; else only after a timeout, since a message that is true will be followed by one,
+// and a forged one will not (RFC 5927 7.2). Where no message comes, timeouts of full segments lower it to a floor that
+// passes nearly everywhere (RFC 4821). Later, larger segments are tried: all at once after an ICMP message has aged, by
+// halving the interval after a black hole.
+#include "tcp/scoreboard.h"
+
+namespace sluice::tcp {
+
+namespace {
+
+constexpr Duration kAge = Duration::seconds(600);   // RFC 1191 6.3
+constexpr uint16_t kFloor4 = 552, kFloor6 = 1280;   // IPv4: below this, fragments do less harm than what an attacker could ask for
+constexpr uint16_t kSearchDone = 32;                // bytes that are not worth another probe
+// RFC 1191 7.1, for routers that do not tell.
+constexpr uint16_t kPlateau[] = {32000, 17914, 8166, 4352, 2002, 1492, 1006, 576};
+
+uint16_t floor_of(const Tcb& c) { return c.tuple.local.family == 6 ? kFloor6 : kFloor4; }
+
+uint16_t next_plateau(uint16_t mtu) {
+  for (uint16_t p : kPlateau)
+    if (p < mtu) return p;
+  return kFloor4;
+}
+
+void set_path_mtu(Tcb& c, uint16_t mtu) {
+  c.tx.path_mtu = mtu;
+  compute_mss(c);
+  c.cc.set_mss(c.tx.mss);
+}
+
+// RFC 1191 6.5: what was too large is sent again at once, and congestion control is not told.
+void resend_in_smaller_segments(Core& core, Tcb& c) {
+  Sending& tx = c.tx;
+  for (uint32_t i = tx.record_head; i != kNone; i = core.records.at(i).next) {
+    const Record& r = core.records.at(i);
+    if (!r.is(Record::kSacked) && r.length() > tx.mss) mark_lost(core, c, i);
+  }
+  if (!resend_waits(c) || tx.phase == Phase::recovery) return;
+  tx.phase = Phase::loss;
+  tx.frto = 0;
+  tx.undo_possible = false;
+  tx.recover_at = c.snd_nxt;
+  tx.recover_set = true;
+  resend_head(core, c);
+  core.mark(c);
+}
+
+void lower(Core& core, Tcb& c, uint16_t mtu) {
+  if (mtu < floor_of(c)) c.tx.may_fragment = c.tuple.local.family == 4;
+  set_path_mtu(c, std::max(mtu, floor_of(c)));
+  c.tx.acked_mtu = std::min(c.tx.acked_mtu, c.tx.path_mtu);
+  c.tx.mtu_held = false;
+  c.tx.probe_mtu = c.tx.search_high = 0;
+  c.tx.mtu_again = core.now + kAge;
+}
+
+}  // namespace
+
+void compute_mss(Tcb& c) {
+  const unsigned headers = ip_tcp_headers(c);
+  const unsigned by_path = c.tx.path_mtu > headers + kMinMss ? c.tx.path_mtu - headers : kMinMss;
+  const unsigned by_peer = std::max<unsigned>(c.snd_mss, kMinMss);
+  const unsigned options = c.ts_ok ? 12 : 0;
+  c.tx.mss = static_cast<uint16_t>(std::clamp(std::min(by_path, by_peer) - options, kMinMss - 12u, kMaxBurst));
+}
+
+void start_path_mtu(Tcb& c) {
+  c.tx.path_mtu = c.mtu;
+  compute_mss(c);
+}
+
+void path_mtu(Core& core, Tcb& c, const IcmpError& e) {
+  Sending& tx = c.tx;
+  if (!quotes_in_flight(c, e.seq)) {
+    core.count.mtu_icmp_ignored++;
+    return;
+  }
+  const uint32_t told = e.mtu ? e.mtu : next_plateau(tx.path_mtu);
+  if (told >= tx.path_mtu || (c.tuple.local.family == 4 && told < 68)) {
+    core.count.mtu_icmp_ignored++;
+    return;
+  }
+  const auto mtu = static_cast<uint16_t>(told);
+  if (mtu < tx.acked_mtu && !tx.backoff) {
+    tx.mtu_held = true;
+    tx.held_mtu = mtu;
+    tx.held_seq = e.seq;
+    return;
+  }
+  core.count.mtu_reduced++;
+  lower(core, c, mtu);
+  if (tx.started) resend_in_smaller_segments(core, c);
+}
+
+void path_mtu_acked(Core& core, Tcb& c, const AckNews& n) {
+  Sending& tx = c.tx;
+  if (tx.mtu_held && tx.held_seq < c.snd_una) tx.mtu_held = false;
+  if (n.acked >= tx.mss && !n.resent_acked) tx.acked_mtu = std::max(tx.acked_mtu, tx.path_mtu);
+  if (tx.probe_mtu && tx.probe_end <= c.snd_una) {
+    core.count.mtu_raised++;
+    set_path_mtu(c, tx.probe_mtu);
+    tx.acked_mtu = tx.probe_mtu;
+    tx.probe_mtu = 0;
+    if (tx.search_high < tx.path_mtu + kSearchDone) {
+      tx.search_high = 0;
+      tx.mtu_again = tx.path_mtu < c.mtu ? core.now + kAge : Instant::never();
+    }
+  }
+}
+
+void path_mtu_probe_lost(Core& core, Tcb& c) {
+  Sending& tx = c.tx;
+  tx.search_high = static_cast<uint16_t>(tx.probe_mtu - 1);
+  tx.probe_mtu = 0;
+  if (tx.search_high >= tx.path_mtu + kSearchDone) return;
+  tx.search_high = 0;
+  tx.mtu_again = core.now + kAge;
+}
+
+void path_mtu_timeout(Core& core, Tcb& c) {
+  Sending& tx = c.tx;
+  if (tx.mtu_held) {
+    core.count.mtu_reduced++;
+    lower(core, c, tx.held_mtu);
+    return;
+  }
+  tx.probe_mtu = 0;
+  const uint16_t floor = c.tuple.local.family == 6 ? kFloor6 : core.config.tuning.mtu_probe_floor;
+  const Record& head = core.records.at(tx.record_head);
+  if (tx.backoff < 2 || head.length() < tx.mss) return;
+  if (tx.path_mtu > floor) {
+    core.count.mtu_blackholes++;
+    lower(core, c, floor);
+  } else if (c.tuple.local.family == 4 && tx.backoff >= 4) {
+    tx.may_fragment = true;
+  }
+}
+
+bool send_mtu_probe(Core& core, Tcb& c) {
+  Sending& tx = c.tx;
+  if (core.now < tx.mtu_again) return false;
+  // Aged: as if nothing had been learnt. What is too large again will be told again.
+  tx.mtu_again = Instant::never();
+  tx.may_fragment = false;
+  set_path_mtu(c, c.mtu);
+  return false;
+}
+
+}  // namespace sluice::tcp
