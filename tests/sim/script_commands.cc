@@ -343,7 +343,7 @@ bool Runner::life_command(const Step& s, Flow& f) {
     f.held.clear();
     outcome(s, stack.close(now_, f.conn));
   } else if (c == "abort") outcome(s, stack.abort(now_, f.conn));
-  else if (c == "forget") f.iss_known = f.ts_known = false, f.sent = f.received = f.done = 0;
+  else if (c == "forget") f.earlier_iss = f.iss, f.iss_known = f.ts_known = false, f.sent = f.received = f.done = 0;
   else if (c == "peer_restarts") f.irs = f.irs + count(s, 1), f.peer_ts = false;
   else return false;
   settle();
@@ -379,6 +379,8 @@ bool Runner::check_command(const Step& s, Flow& f) {
     auto info = find(f);
     std::string got = info ? to_string(info->state) : "CLOSED";
     if (got != word(s, 1)) throw Failed("the state is " + got);
+  } else if (c == "iss_advance") {  // since `forget`
+    require(static_cast<int64_t>((f.iss - f.earlier_iss.v).v), s, 1, false);
   } else if (c == "sent_events") {
     if (f.sent_events != count(s, 1)) throw Failed(std::to_string(f.sent_events) + " bytes were told to be acknowledged");
     f.sent_events = 0;

@@ -30,7 +30,7 @@ class Runner {
   struct Flow {
     unsigned number = 0;
     tcp::Tuple tuple;                        // as the stack sees it
-    tcp::Seq irs, iss;
+    tcp::Seq irs, iss, earlier_iss;
     bool iss_known = false, ts_known = false, peer_ts = false;
     uint32_t ts_first = 0, ts_last = 0, peer_ts_first = 0;
     Instant peer_ts_at{};
