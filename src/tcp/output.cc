@@ -93,6 +93,7 @@ Seq send_data(Core& core, Tcb& c, Seq begin, uint32_t length, bool fin, uint32_t
   if (how == Sent::again) c.tx.retransmissions += packets;
   core.sink.send(d.s);
   ack_sent(core, c);
+  c.cc.on_sent(got);
   c.tx.last_sent = core.now;
   return end;
 }

@@ -90,11 +90,8 @@ void enter_recovery(Core& core, Tcb& c, const AckNews& n) {
   core.count.fast_recoveries++;
   begin_reduction(c, Phase::recovery);
   c.tx.tlp_out = false;
-  c.cc.enter_recovery(core.now, outstanding(c) + n.acked);
+  c.cc.enter_recovery(core.now, outstanding(c));
   c.cc.on_recovery_ack(n.delivered, in_flight(c), false);
-  // The first one goes at once, whatever the pipe (RFC 6675 5, step 4.3).
-  const uint32_t i = first_to_resend(core, c);
-  if (i != kNone && c.cc.cwnd() < in_flight(c) + c.tx.mss) resend_range(core, c, i, c.tx.mss);
 }
 
 // All that the reduction was about is acknowledged.
@@ -158,7 +155,7 @@ void on_tail_probe_ack(Core& core, Tcb& c, const InSegment& s, const AckNews& n)
   if (settled) tx.tlp_out = false;
   if (!repaired || reduced(c)) return;
   core.count.tail_loss_repaired++;
-  c.cc.on_ecn(core.now, n.prior_in_flight);
+  c.cc.on_ecn(core.now, n.prior_flight);
   if (c.ecn_ok) tx.cwr_due = true;
 }
 
@@ -167,7 +164,7 @@ void on_ece(Core& core, Tcb& c, const AckNews& n) {
   Sending& tx = c.tx;
   if (tx.ecn_wait || reduced(c)) return;
   core.count.ecn_reductions++;
-  c.cc.on_ecn(core.now, n.prior_in_flight);
+  c.cc.on_ecn(core.now, n.prior_flight);
   tx.cwr_due = true;
   tx.ecn_wait = true;
   tx.ecn_until = c.snd_nxt;
@@ -255,7 +252,7 @@ void recover(Core& core, Tcb& c, const InSegment& s, AckNews& n) {
     tx.phase = odd ? Phase::disorder : tx.ecn_wait ? Phase::cwr : Phase::open;
   }
   if (tx.phase == Phase::recovery) c.cc.on_recovery_ack(n.delivered, in_flight(c), n.acked && !n.newly_lost);
-  else if (n.acked && !n.echoed && !left) c.cc.on_ack(core.now, n.acked, n.prior_in_flight, c.rtt.srtt());
+  else if (n.acked && !n.echoed && !left) c.cc.on_ack(core.now, n.acked, n.prior_flight, c.rtt.srtt(), n.rtt);
 }
 
 void on_rto(Core& core, Tcb& c) {

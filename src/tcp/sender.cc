@@ -49,14 +49,14 @@ bool update_window(Tcb& c, const InSegment& s) {
 }
 
 // Karn's rule, or the echoed timestamp (RFC 7323 4.1), whose clock ticks in milliseconds.
-void measure(Core& core, Tcb& c, const wire::TcpOptions& o, const AckNews& n) {
-  const Tuning& t = core.config.tuning;
+void measure(Core& core, Tcb& c, const wire::TcpOptions& o, AckNews& n) {
   if (n.sent != Instant::never() && !n.resent_acked) {
-    c.rtt.sample(t, core.now, core.now - n.sent);
+    n.rtt = core.now - n.sent;
   } else if (c.ts_ok && o.has_timestamps && o.ts_ecr) {
     const auto ticks = static_cast<int32_t>(core.timestamp_of(c) - o.ts_ecr);
-    if (ticks >= 0 && ticks < 600'000) c.rtt.sample(t, core.now, Duration::millis(std::max(ticks, 1)));
+    if (ticks >= 0 && ticks < 600'000) n.rtt = Duration::millis(std::max(ticks, 1));
   }
+  if (n.rtt.ns) c.rtt.sample(core.config.tuning, core.now, n.rtt);
 }
 
 // snd_una moves on.
@@ -102,11 +102,10 @@ void begin(Core& core, Tcb& c, const InSegment& s) {
 void syn_acknowledged(Core& core, Tcb& c, const InSegment& s) {
   AckNews n;
   if (c.tx.syn_count == 1) n.sent = c.tx.last_sent;
-  // A SYN that timed out tells that the first guess of the round trip was too short (RFC 6298 5.7).
-  Tuning t = core.config.tuning;
-  if (c.tx.backoff) t.rto_initial = std::max(t.rto_initial, Duration::seconds(3));
+  const Tuning& t = core.config.tuning;
   c.rtt.start(t);
   measure(core, c, s.options, n);
+  if (c.tx.backoff && !c.rtt.measured()) c.rtt.handshake_timed_out(t);
   begin(core, c, s);
 }
 
@@ -119,7 +118,7 @@ void start_from_cookie(Core& core, Tcb& c, const InSegment& s) {
 Acked acknowledge(Core& core, Tcb& c, const InSegment& s) {
   Sending& tx = c.tx;
   Acked out;
-  AckNews n{.prior_una = c.snd_una, .prior_in_flight = in_flight(c)};
+  AckNews n{.prior_una = c.snd_una, .prior_flight = outstanding(c)};
   const bool was_closed = c.snd_wnd == 0;
   const bool window_moved = update_window(c, s);
   n.echoed = c.ecn_ok && s.has(wire::kTcpEce);
@@ -130,7 +129,7 @@ Acked acknowledge(Core& core, Tcb& c, const InSegment& s) {
   const bool amiss = tx.phase != Phase::open || tx.sacked || tx.lost || tx.duplicates || tx.tlp_out || n.duplicate ||
                      n.repeated || n.echoed;
   if (amiss) recover(core, c, s, n);
-  else if (n.acked) c.cc.on_ack(core.now, n.acked, n.prior_in_flight, c.rtt.srtt());
+  else if (n.acked) c.cc.on_ack(core.now, n.acked, n.prior_flight, c.rtt.srtt(), n.rtt);
 
   if (was_closed && c.snd_wnd) tx.backoff = 0;
   if (n.acked) {

@@ -16,13 +16,14 @@ inline constexpr unsigned kDuplicateThreshold = 3;      // RFC 5681 3.2, RFC 898
 // What one acknowledgment brought.
 struct AckNews {
   Seq prior_una;
-  uint32_t prior_in_flight = 0;
+  uint32_t prior_flight = 0;    // outstanding before
   uint32_t acked = 0;           // sequence numbers newly acknowledged
   uint32_t delivered = 0;       // acknowledged or SACKed for the first time
   uint32_t newly_lost = 0;
   uint32_t repeated = 0;        // bytes that a DSACK block reports
   Seq repeated_end;
   Instant sent = Instant::never();  // of the first range acknowledged that was sent once
+  Duration rtt{};               // measured, 0: not
   bool resent_acked = false;    // some of what is acknowledged was sent more than once
   bool original = false;        // something was delivered that was sent once
   bool sacked = false;          // a SACK block told something new
