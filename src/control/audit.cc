@@ -29,11 +29,12 @@ void add(Audit& out, const Account& a, size_t ports) {
 void judge(Audit& a) {
   const int64_t open = a.sum.open();
   const bool books = open == static_cast<int64_t>(a.queued) && a.sum.forwarded == a.transmitted;
-  const bool pool = a.pool_in_use == a.pool_held + a.queued;
+  const bool pool = a.pool_in_use == a.pool_held + a.queued + a.held_by_tcp;
   a.closed = books && pool;
   if (a.closed) {
     a.verdict = "closed: every packet is accounted for";
     if (a.queued) a.verdict += ", " + std::to_string(a.queued) + " still under way";
+    if (a.held_by_tcp) a.verdict += ", TCP keeps " + std::to_string(a.held_by_tcp) + " buffers";
   } else if (!books) {
     a.verdict = "NOT closed: " + std::to_string(open) +
                 " packets are neither transmitted, consumed nor dropped, and " + std::to_string(a.queued) +
@@ -41,7 +42,8 @@ void judge(Audit& a) {
                 std::to_string(a.transmitted);
   } else {
     a.verdict = "NOT closed: the pool has " + std::to_string(a.pool_in_use) + " packets in use, ports hold " +
-                std::to_string(a.pool_held) + " and queues " + std::to_string(a.queued);
+                std::to_string(a.pool_held) + ", queues " + std::to_string(a.queued) + " and TCP " +
+                std::to_string(a.held_by_tcp);
   }
 }
 
@@ -53,7 +55,7 @@ Audit read_once(engine::Box& box) {
   for (size_t p = 0; p < ports.size(); p++) out.rows[p].name = ports[p]->info().name;
   out.rows.back().name = "box";
   for (unsigned w = 0; w < box.workers(); w++) add(out, box.worker_account(w), ports.size());
-  add(out, box.stack_account(), ports.size());
+  for (unsigned e = 0; e < box.stacks(); e++) add(out, box.stack_account(e), ports.size());
   // What a port could not make a packet of never reached an engine: the port's own books have it.
   for (size_t p = 0; p < ports.size(); p++)
     for (const auto& [reason, n] : ports[p]->stats().rejected) {
@@ -74,6 +76,7 @@ Audit read_once(engine::Box& box) {
   out.queued = box.queued();
   for (const auto& p : ports) out.pool_held += p->stats().held;
   out.pool_held += box.held_by_taps();
+  out.held_by_tcp = box.held_by_tcp();
   out.pool_size = box.pool().size();
   out.pool_in_use = box.pool().in_use();
   judge(out);

@@ -29,6 +29,7 @@ struct Audit {
   uint64_t transmitted = 0;                                // Σ tx_packets of the ports
   uint64_t queued = 0;                                     // in rings, neighbour queues, reassembly
   uint64_t pool_size = 0, pool_in_use = 0, pool_held = 0;  // held: by ports' rings
+  uint64_t held_by_tcp = 0;                                // mbufs of TCP and its applications, which are consumed
   bool closed = false;  // open = queued in sum, forwarded = transmitted, and the pool agrees
   std::string verdict;  // one sentence
 };

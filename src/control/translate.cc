@@ -152,7 +152,9 @@ engine::BoxOptions box_options(const config::Model& m) {
   for (size_t i = 0; i < m.ports.size(); i++) b.ports.push_back(port_options(m.ports[i], static_cast<uint16_t>(i)));
   b.worker_cpus = m.system.workers;
   if (b.worker_cpus.empty()) b.worker_cpus.push_back(last_cpu());
-  b.stack_cpu = m.system.stacks.empty() ? -1 : static_cast<int>(m.system.stacks[0]);
+  b.stack_cpus = m.system.stacks;
+  b.stack.tcp = tcp_config(m.tcp);
+  b.stack.tcp_buffers = m.tcp.packets;
   b.idle = m.system.idle_busy ? engine::IdlePolicy::busy : engine::IdlePolicy::adaptive;
   b.packets = m.system.packets;
   b.neighbors = m.neighbors.max_entries;

@@ -150,7 +150,7 @@ int replay(const ReplayOptions& o) {
     b.virtual_time = true;
     b.seed = o.seed ? o.seed : 1;
     b.worker_cpus.resize(1);
-    b.stack_cpu = -1;
+    b.stack_cpus.clear();
   });
   if (!st) return fail(st.error(), 1);
   VerdictFile verdicts;

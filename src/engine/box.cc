@@ -7,19 +7,21 @@
 
 namespace sluice::engine {
 
-// Workers first, in order, then the stack: always the same order, so that a replay gives the same bytes.
+// Workers first, in order, then the stack engines: always the same order, so that a replay gives the same bytes.
 unsigned Box::turn(Instant now) {
   Impl& b = *impl_;
   if (b.state != Impl::State::running || !b.options.virtual_time) return 0;
   b.virtual_now = now;
   unsigned handled = 0;
   for (auto& w : b.workers) handled += w->poll(now, kQuota);
-  return handled + b.stack->poll(now, kQuota);
+  for (auto& s : b.stacks) handled += s->poll(now, kQuota);
+  return handled;
 }
 
 Instant Box::next_deadline() const {
   if (impl_->state != Impl::State::running) return Instant::never();
-  Instant first = impl_->stack->next_deadline();
+  Instant first = Instant::never();
+  for (const auto& s : impl_->stacks) first = std::min(first, s->next_deadline());
   for (const auto& p : impl_->ports) first = std::min(first, p->next_event());
   return first;
 }
@@ -28,6 +30,12 @@ bool Box::run_on_worker(unsigned w, const std::function<void(path::Pipeline&)>& 
   if (w >= impl_->workers.size()) return false;
   path::Pipeline& p = impl_->workers[w]->pipeline();
   return impl_->lcores[w]->execute([&] { f(p); }, Duration::seconds(1));
+}
+
+bool Box::run_on_stack(unsigned e, const std::function<void(stack::HostStack&, apps::Host&)>& f) {
+  if (e >= impl_->stacks.size() || impl_->state == Impl::State::stopped) return false;
+  StackEngine& s = *impl_->stacks[e];
+  return impl_->lcores[impl_->stack_lcore[e]]->execute([&] { s.execute(f); }, Duration::seconds(1));
 }
 
 // Each lcore, inside its action, waits for the next one's: the innermost finds all of them standing.
@@ -48,16 +56,38 @@ bool Box::running() const { return impl_->state == Impl::State::running; }
 unsigned Box::workers() const { return static_cast<unsigned>(impl_->workers.size()); }
 const std::vector<std::unique_ptr<port::Port>>& Box::ports() const { return impl_->ports; }
 const Account& Box::worker_account(unsigned w) const { return impl_->workers[w]->account(); }
-const Account& Box::stack_account() const { return impl_->stack->account(); }
+unsigned Box::stacks() const { return static_cast<unsigned>(impl_->stacks.size()); }
+const Account& Box::stack_account(unsigned e) const { return impl_->stacks[e]->account(); }
 PacketPool& Box::pool() { return *impl_->pool; }
 NeighborTable& Box::neighbors() { return *impl_->neighbors; }
-unsigned Box::queued() const { return impl_->wiring->queued() + impl_->stack->held(); }
+unsigned Box::queued() const {
+  unsigned n = impl_->wiring->queued();
+  for (const auto& s : impl_->stacks) n += s->held();
+  return n;
+}
+unsigned Box::held_by_tcp() const {
+  unsigned n = 0;
+  for (const auto& s : impl_->stacks) n += s->held_by_tcp();
+  return n;
+}
 unsigned Box::held_by_taps() const {
   unsigned n = 0;
   for (const auto& t : impl_->taps) n += t ? t->stats().held : 0;
   return n;
 }
-stack::HostStack::Stats Box::stack_stats() const { return impl_->stack->stats(); }
+stack::HostStack::Stats Box::stack_stats() const {
+  stack::HostStack::Stats all{};
+  for (const auto& e : impl_->stacks) {
+    const stack::HostStack::Stats s = e->stats();
+    all.echo_requests += s.echo_requests;
+    all.arp_requests_sent += s.arp_requests_sent;
+    all.ns_sent += s.ns_sent;
+    all.neighbors_failed += s.neighbors_failed;
+    all.reassembled += s.reassembled;
+    all.udp_replies += s.udp_replies;
+  }
+  return all;
+}
 
 std::vector<LcoreView> Box::lcores() const {
   const Instant now = Clock::get().now();

@@ -1,4 +1,4 @@
-// The running dataplane: pools, ports, workers, the stack engine, lcore threads. What the control side
+// The running dataplane: pools, ports, workers, stack engines, lcore threads. What the control side
 // holds, and all it may do to it.
 //
 // Threads: every call here is for one control thread, unless said otherwise.
@@ -19,6 +19,10 @@
 #include "port/port.h"
 #include "stack/host_stack.h"
 
+namespace sluice::apps {
+class Host;
+}
+
 namespace sluice::engine {
 
 enum class IdlePolicy : uint8_t { busy, adaptive };
@@ -26,13 +30,13 @@ enum class IdlePolicy : uint8_t { busy, adaptive };
 struct BoxOptions {
   std::vector<port::Options> ports;      // index = position
   std::vector<unsigned> worker_cpus;     // one worker lcore each
-  int stack_cpu = -1;                    // -1: the stack engine shares the first worker's lcore
+  std::vector<unsigned> stack_cpus;      // a stack engine each; empty: one, on the first worker's lcore
   IdlePolicy idle = IdlePolicy::adaptive;
   unsigned packets = 16384;              // packet pool
   unsigned ring_size = 4096;             // hand-off and stack rings; a power of two
   unsigned neighbors = 65536;
   path::PipelineConfig pipeline;         // template: worker, workers, steer and keys are filled in
-  stack::StackConfig stack;
+  stack::StackConfig stack;              // template of the stack engines': index and keys are filled in
   bool huge_pages = true;
   bool virtual_time = false;             // replay: no threads, the caller turns the box
   uint64_t seed = 0;                     // 0: secrets from getrandom
@@ -82,21 +86,27 @@ class Box {
   // a second.
   bool run_on_worker(unsigned w, const std::function<void(path::Pipeline&)>& f);
 
+  // The same on the lcore of stack engine `e`: TCP's views, services, UDP services. What `f` has TCP send leaves in the
+  // turn that follows. After stop(), `f` does not run.
+  bool run_on_stack(unsigned e, const std::function<void(stack::HostStack&, apps::Host&)>& f);
+
   // Runs `f` while every lcore stands between two turns, so that what it reads is of one moment. Ports' rings go
   // on filling meanwhile: tens of microseconds. false: an lcore did not answer within a second, `f` did not run.
   bool at_rest(const std::function<void()>& f);
   Instant now() const;           // the lcores' clock; with virtual_time, the last turn's
 
   unsigned workers() const;
+  unsigned stacks() const;       // stack engines
   const std::vector<std::unique_ptr<port::Port>>& ports() const;
   const Account& worker_account(unsigned w) const;   // any thread
-  const Account& stack_account() const;
+  const Account& stack_account(unsigned e = 0) const;
   PacketPool& pool();
   NeighborTable& neighbors();
   std::vector<LcoreView> lcores() const;
-  unsigned queued() const;       // mbufs in rings between engines now, and held by the stack engine
+  unsigned queued() const;       // mbufs in rings between engines now, and held by the stack engines
   unsigned held_by_taps() const; // mbufs in the exception path's TAP interfaces
-  stack::HostStack::Stats stack_stats() const;
+  unsigned held_by_tcp() const;  // mbufs that TCP and applications keep: consumed by the books, still out of the pool
+  stack::HostStack::Stats stack_stats() const;  // of all stack engines
 
  private:
   Box();

@@ -17,6 +17,8 @@ Status check(const BoxOptions& o) {
   if (o.worker_cpus.empty()) return Error{"no worker: name at least one CPU in system.workers"};
   if (o.worker_cpus.size() > kMaxWorkers)
     return Error{"more than " + std::to_string(kMaxWorkers) + " workers: name fewer CPUs in system.workers"};
+  if (o.stack_cpus.size() > kMaxStacks)
+    return Error{"more than " + std::to_string(kMaxStacks) + " stack engines: name fewer CPUs in system.stack"};
   if (o.ports.empty()) return Error{"no port: name at least one in ports"};
   if (o.ports.size() > kMaxPorts)
     return Error{"more than " + std::to_string(kMaxPorts) + " ports: remove some"};
@@ -74,26 +76,17 @@ Status Box::Impl::make_engines() {
   if (!secrets) return Error{secrets.error()};
   neighbors = std::make_unique<NeighborTable>(options.neighbors, secrets->key());
 
+  // A sequence of its own, so that a seeded run without TCP gives the same bytes whatever TCP draws.
+  auto tcp_secrets = Secrets::make(options.seed ? ~options.seed : 0);
+  if (!tcp_secrets) return Error{tcp_secrets.error()};
+
+  place_lcores();
   const auto& cpus = options.worker_cpus;
   const auto count = static_cast<unsigned>(cpus.size());
-  const bool busy = options.idle == IdlePolicy::busy;
-  qsbr = std::make_unique<Qsbr>(count + 1);
-  std::vector<Bell*> bells;
-  const auto add_lcore = [&](unsigned cpu) {
-    lcores.push_back(std::make_unique<Lcore>(static_cast<unsigned>(lcores.size()), cpu, busy, *qsbr, pool->mempool()));
-  };
-  for (unsigned cpu : cpus) {
-    add_lcore(cpu);
-    bells.push_back(&lcores.back()->bell());
-  }
-  // On a CPU of its own, or as the guest of the worker that has its CPU.
-  if (options.stack_cpu >= 0) {
-    const auto cpu = static_cast<unsigned>(options.stack_cpu);
-    stack_index = static_cast<size_t>(std::find(cpus.begin(), cpus.end(), cpu) - cpus.begin());
-    if (stack_index == cpus.size()) add_lcore(cpu);
-  }
-  watch.resize(lcores.size());
-  wiring = std::make_unique<Wiring>(ports, bells, stack_lcore().bell(), options.ring_size);
+  std::vector<Bell*> bells, stack_bells;
+  for (unsigned w = 0; w < count; ++w) bells.push_back(&lcores[w]->bell());
+  for (size_t l : stack_lcore) stack_bells.push_back(&lcores[l]->bell());
+  wiring = std::make_unique<Wiring>(ports, bells, stack_bells, options.ring_size, tcp_secrets->key());
 
   path::PipelineConfig p = options.pipeline;
   p.workers = count;
@@ -106,12 +99,44 @@ Status Box::Impl::make_engines() {
     workers.push_back(std::make_unique<Worker>(w, *wiring, p, *neighbors, pool->mempool()));
     lcores[w]->add(workers[w].get(), "worker " + std::to_string(w));
   }
-  stack::StackConfig c = options.stack;
-  c.key = secrets->key();
-  c.seed = secrets->word();
-  stack = std::make_unique<StackEngine>(*wiring, c, *neighbors, pool->mempool(), options.virtual_time);
-  stack_lcore().add(stack.get(), "stack");
+  make_stacks(*secrets, *tcp_secrets);
   return {};
+}
+
+// Stack engines have CPUs of their own, or are guests of the worker that has their CPU.
+void Box::Impl::place_lcores() {
+  const auto& cpus = options.worker_cpus;
+  auto engines = options.stack_cpus;
+  if (engines.empty()) engines = {cpus[0]};
+  qsbr = std::make_unique<Qsbr>(static_cast<unsigned>(cpus.size() + engines.size()));
+  const bool busy = options.idle == IdlePolicy::busy;
+  const auto add_lcore = [&](unsigned cpu) {
+    lcores.push_back(std::make_unique<Lcore>(static_cast<unsigned>(lcores.size()), cpu, busy, *qsbr, pool->mempool()));
+  };
+  for (unsigned cpu : cpus) add_lcore(cpu);
+  for (unsigned cpu : engines) {
+    const auto on = std::find_if(lcores.begin(), lcores.end(), [&](const auto& l) { return l->cpu() == cpu; });
+    stack_lcore.push_back(static_cast<size_t>(on - lcores.begin()));
+    if (on == lcores.end()) add_lcore(cpu);
+  }
+  watch.resize(lcores.size());
+}
+
+void Box::Impl::make_stacks(Secrets& keys, Secrets& tcp) {
+  stack::StackConfig c = options.stack;
+  c.engines = static_cast<unsigned>(stack_lcore.size());
+  c.ports_finish_checksums = std::all_of(ports.begin(), ports.end(), [](const auto& p) { return p->info().tx_checksum; });
+  for (uint64_t* key : {c.secrets.isn, c.secrets.timestamp, c.secrets.cookie})
+    for (unsigned i = 0; i < 2; ++i) key[i] = tcp.word();
+  for (unsigned e = 0; e < c.engines; ++e) {
+    c.index = e;
+    c.key = keys.key();
+    c.seed = keys.word();
+    c.secrets.table = tcp.key();
+    c.secrets.seed = tcp.word();
+    stacks.push_back(std::make_unique<StackEngine>(*wiring, c, *neighbors, pool->mempool(), options.virtual_time));
+    lcores[stack_lcore[e]]->add(stacks[e].get(), c.engines == 1 ? "stack" : "stack " + std::to_string(e));
+  }
 }
 
 void Box::Impl::warn_about_far_memory() {

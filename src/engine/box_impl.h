@@ -5,6 +5,7 @@
 
 #include "engine/box.h"
 #include "engine/lcore.h"
+#include "engine/secrets.h"
 #include "engine/stack_engine.h"
 #include "engine/wiring.h"
 #include "engine/worker.h"
@@ -18,10 +19,10 @@ struct Box::Impl {
   std::vector<std::unique_ptr<port::Port>> ports;
   std::vector<std::unique_ptr<port::Port>> taps;  // by port; null: none wanted
   std::unique_ptr<Qsbr> qsbr;
-  std::vector<std::unique_ptr<Lcore>> lcores;     // a worker each, then the stack's if it has its own
+  std::vector<std::unique_ptr<Lcore>> lcores;     // a worker each, then those of stack engines that have their own
   std::unique_ptr<Wiring> wiring;
   std::vector<std::unique_ptr<Worker>> workers;
-  std::unique_ptr<StackEngine> stack;
+  std::vector<std::unique_ptr<StackEngine>> stacks;
 
   std::shared_ptr<const path::Snapshot> snapshot;
   struct Retired {
@@ -38,14 +39,15 @@ struct Box::Impl {
   };
   std::vector<Watch> watch;                       // by lcore
 
-  Lcore& stack_lcore() const { return *lcores[stack_index]; }
-  size_t stack_index = 0;
+  std::vector<size_t> stack_lcore;                // by stack engine: where it turns
   Instant virtual_now{};                          // of the last turn, with virtual_time
   bool threads() const { return state == State::running && !options.virtual_time; }
 
   // create
   Status open_ports();
   Status make_engines();
+  void place_lcores();
+  void make_stacks(Secrets& keys, Secrets& tcp);
   void warn_about_far_memory();
   // running
   Status start_ports();

@@ -43,7 +43,8 @@ Status Box::Impl::start_ports() {
 
 Status Box::Impl::start_lcores() {
   for (size_t i = 0; i < lcores.size(); ++i) {
-    const std::string name = i < workers.size() ? "sluice-w" + std::to_string(i) : "sluice-stack";
+    const std::string name = i < workers.size() ? "sluice-w" + std::to_string(i)
+                                                : "sluice-stack" + std::to_string(i - workers.size());
     if (Status s = lcores[i]->start(name); !s) return s;
   }
   return {};
@@ -75,7 +76,7 @@ void Box::Impl::sync_taps(const path::Snapshot& s) {
     const auto& ifs = s.interfaces->port;
     const bool wanted = i < ifs.size() && ifs[i].configured && !ifs[i].exception.empty();
     if (wanted && !taps[i]) open_tap(i, ifs[i]);
-    stack->set_tap(i, wanted ? taps[i].get() : nullptr);
+    stacks[0]->set_tap(i, wanted ? taps[i].get() : nullptr);
     // An lcore that does not turn may still hold it: then it lives until the next snapshot.
     if (!wanted && taps[i] && (!threads() || all_turned(kStalled))) {
       taps[i]->stop();
@@ -188,7 +189,7 @@ void Box::Impl::stop_all() {
   for (auto& l : lcores) l->stop();
   state = State::stopped;
   empty_rings();
-  stack->release();
+  for (auto& s : stacks) s->release();
   for (auto& t : taps)
     if (t) t->stop();
   for (auto& p : ports) p->stop();
@@ -201,7 +202,7 @@ void Box::Impl::empty_rings() {
   rte_mbuf* pkts[kMaxBurst];
   for (Handoff* ring : wiring->rings())
     while (const unsigned n = ring->receive(pkts, kMaxBurst))
-      for (unsigned i = 0; i < n; ++i) stack->count_lost(pkts[i]);
+      for (unsigned i = 0; i < n; ++i) stacks[0]->count_lost(pkts[i]);
 }
 
 }  // namespace sluice::engine

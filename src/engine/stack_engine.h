@@ -1,5 +1,8 @@
-// The stack engine: joins the host stack (pure: packets in, packets out) to the workers' rings, and to the
-// host's TAP interfaces of the exception path.
+// A stack engine: joins the host stack (pure: packets in, packets out) to the workers' rings, to the applications on
+// its TCP connections, and, the first of them, to the host's TAP interfaces of the exception path.
+//
+// A poll, in order: packets from the rings, timers, applications, what TCP owes and may send, and all that came of it
+// leaves for the workers. Each step has its quota, so that a flood in one leaves time for the others.
 //
 // Books: a frame that a TAP takes was consumed; one that it refuses is a drop (exception_full). A frame from
 // a TAP counts as created by the box: no port has received it.
@@ -7,7 +10,9 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 
+#include "apps/host.h"
 #include "base/account.h"
 #include "engine/engine.h"
 #include "engine/published.h"
@@ -16,8 +21,9 @@
 
 namespace sluice::engine {
 
-class StackEngine final : public Engine, private stack::StackOut {
+class StackEngine final : public Engine, private stack::StackOut, private stack::RouteQuery {
  public:
+  // c.index: which of the box's.
   StackEngine(Wiring& wiring, const stack::StackConfig& c, NeighborTable& neighbors, rte_mempool* pool,
               bool host_is_simulated);
 
@@ -32,18 +38,31 @@ class StackEngine final : public Engine, private stack::StackOut {
   // Any thread.
   const Account& account() const { return account_; }
   unsigned held() const { return held_.load(std::memory_order_relaxed); }
+  unsigned held_by_tcp() const { return held_by_tcp_.load(std::memory_order_relaxed); }
   stack::HostStack::Stats stats() const { return stats_.get(); }
 
-  // Control thread, when nothing runs any more: gives back what waits in neighbour queues and in reassembly.
-  // The engine is not polled again.
+  // Between two turns: what the control side reads, and changes of services.
+  void execute(const std::function<void(stack::HostStack&, apps::Host&)>& f);
+
+  // Control thread, when nothing runs any more: gives back what waits in neighbour queues and in reassembly, and ends
+  // TCP without a word. The engine is not polled again.
   void release();
   void count_lost(rte_mbuf* m);  // a packet that was still on a ring
 
  private:
   void emit(rte_mbuf* m) override;
   void exception(rte_mbuf* m) override;
+  bool hand_over(const tcp::Tuple& t, rte_mbuf* m) override;
+
+  std::optional<stack::Way> towards(const IpAddr& remote) const override;
+  bool own(const IpAddr& address) const override;
+  bool comes_here(const tcp::Tuple& t) const override;
+
+  unsigned take_from_rings(const Interfaces& ifs, Instant now, unsigned quota);
   unsigned take_from_taps(Instant now);
+  void give(unsigned engine, rte_mbuf* m);
   void flush(unsigned w);
+  void publish();
 
   struct Batch {
     unsigned n = 0;
@@ -51,15 +70,18 @@ class StackEngine final : public Engine, private stack::StackOut {
   };
 
   Wiring& wiring_;
+  const unsigned index_;
+  std::vector<Handoff*> rings_;  // to this engine
   Account account_;
   const bool host_is_simulated_;
   std::unique_ptr<stack::HostStack> stack_;
+  std::unique_ptr<apps::Host> host_;
   std::array<std::atomic<port::Port*>, kMaxPorts> tap_{};
   std::array<Batch, kMaxWorkers> to_worker_;
   Instant now_{};
   uint32_t seen_generation_ = UINT32_MAX;
-  unsigned next_ring_ = 0;
-  std::atomic<unsigned> held_{0};
+  size_t next_ring_ = 0;
+  std::atomic<unsigned> held_{0}, held_by_tcp_{0};
   Published<stack::HostStack::Stats> stats_;
 };
 

@@ -5,15 +5,20 @@
 namespace sluice::engine {
 
 Wiring::Wiring(const std::vector<std::unique_ptr<port::Port>>& p, const std::vector<Bell*>& worker_bells,
-               Bell& stack_bell, unsigned ring_size)
-    : ports(p) {
+               const std::vector<Bell*>& stack_bells, unsigned ring_size, const HashKey& stack_key)
+    : ports(p), share(stack_key, static_cast<unsigned>(stack_bells.size())) {
   const auto ring = [&](Handoff::Writers writers, Bell* reader) {
     return std::make_unique<Handoff>(ring_size, writers, reader);
   };
-  for (Bell* bell : worker_bells) {
-    to_stack.push_back(ring(Handoff::Writers::one, &stack_bell));
-    to_worker.push_back(ring(Handoff::Writers::one, bell));
-    steer.push_back(ring(Handoff::Writers::many, bell));
+  for (Bell* bell : worker_bells) steer.push_back(ring(Handoff::Writers::many, bell));
+  to_stack.resize(stacks());
+  to_worker.resize(stacks());
+  for (unsigned e = 0; e < stacks(); ++e) {
+    for (Bell* bell : worker_bells) {
+      to_stack[e].push_back(ring(Handoff::Writers::one, stack_bells[e]));
+      to_worker[e].push_back(ring(Handoff::Writers::one, bell));
+    }
+    if (stacks() > 1) between.push_back(ring(Handoff::Writers::many, stack_bells[e]));
   }
   transmit.resize(ports.size());
   for (size_t i = 0; i < ports.size(); ++i) {
@@ -46,19 +51,17 @@ bool Wiring::symmetric() const {
 
 std::vector<Handoff*> Wiring::rings() const {
   std::vector<Handoff*> all;
-  for (const auto* group : {&to_stack, &to_worker, &steer})
+  for (const auto* group : {&between, &steer})
     for (const auto& r : *group) all.push_back(r.get());
-  for (const auto& group : transmit)
-    for (const auto& r : group) all.push_back(r.get());
+  for (const auto* groups : {&to_stack, &to_worker, &transmit})
+    for (const auto& group : *groups)
+      for (const auto& r : group) all.push_back(r.get());
   return all;
 }
 
 unsigned Wiring::queued() const {
   unsigned n = 0;
-  for (const auto* group : {&to_stack, &to_worker, &steer})
-    for (const auto& r : *group) n += r->count();
-  for (const auto& group : transmit)
-    for (const auto& r : group) n += r->count();
+  for (const Handoff* r : rings()) n += r->count();
   return n;
 }
 

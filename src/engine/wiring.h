@@ -4,7 +4,8 @@
 // Queue q of every port belongs to worker q % workers, for receiving and for transmitting. A worker beyond
 // the number of a port's transmit queues hands its packets for that port to an owner's ring.
 //
-//   worker ──to_stack──► stack ──to_worker──► worker      one ring each per worker, one writer
+//   worker ──to_stack──► stack ──to_worker──► worker      one ring each per worker and stack engine, one writer
+//   stack ──between──► stack                              one ring per receiver, many writers; none for a single one
 //   worker ──steer──► worker                              one ring per receiver, many writers
 //   worker ──transmit──► owner of a transmit queue        one ring per (port, queue) that is short of queues
 #pragma once
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "engine/handoff.h"
+#include "engine/stack_share.h"
 #include "path/snapshot.h"
 #include "port/port.h"
 
@@ -28,10 +30,12 @@ struct Wiring {
     Handoff* owner = nullptr;  // null: the queue is the worker's own
   };
 
+  // As many stack engines as `stack_bells`; `stack_key` shares the connections out to them.
   Wiring(const std::vector<std::unique_ptr<port::Port>>& ports, const std::vector<Bell*>& worker_bells,
-         Bell& stack_bell, unsigned ring_size);
+         const std::vector<Bell*>& stack_bells, unsigned ring_size, const HashKey& stack_key);
 
   unsigned workers() const { return static_cast<unsigned>(steer.size()); }
+  unsigned stacks() const { return share.engines(); }
   std::vector<PortQueue> receive_queues(unsigned worker) const;
   Egress egress(unsigned worker, uint16_t port) const;
   bool symmetric() const;  // every port's hardware brings both directions of a flow to the same worker
@@ -41,7 +45,9 @@ struct Wiring {
   std::vector<Handoff*> rings() const;
 
   const std::vector<std::unique_ptr<port::Port>>& ports;
-  std::vector<std::unique_ptr<Handoff>> to_stack, to_worker, steer;
+  const StackShare share;
+  std::vector<std::vector<std::unique_ptr<Handoff>>> to_stack, to_worker;  // [stack engine][worker]
+  std::vector<std::unique_ptr<Handoff>> between, steer;                    // [receiver]
   std::vector<std::vector<std::unique_ptr<Handoff>>> transmit;  // [port][queue]; empty: queues for all workers
   std::atomic<const path::Snapshot*> snapshot{nullptr};         // loaded once per poll
 };

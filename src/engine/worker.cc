@@ -7,6 +7,8 @@ namespace sluice::engine {
 Worker::Worker(unsigned id, Wiring& wiring, const path::PipelineConfig& c, NeighborTable& neighbors,
                rte_mempool* pool)
     : id_(id), wiring_(wiring), pipeline_(c, neighbors, account_, pool), rx_(wiring.receive_queues(id)), upkeep_(rx_) {
+  for (const auto& of_stack : wiring.to_worker) rings_.push_back(of_stack[id].get());
+  rings_.push_back(wiring.steer[id].get());
   for (uint16_t i = 0; i < wiring.ports.size(); ++i) {
     const Wiring::Egress e = wiring.egress(id, i);
     egress_.push_back(e);
@@ -32,7 +34,7 @@ unsigned Worker::poll(Instant now, unsigned quota) {
 unsigned Worker::take_from_rings(const path::Snapshot& s, Instant now) {
   rte_mbuf* pkts[kMaxBurst];
   unsigned handled = 0;
-  for (Handoff* ring : {wiring_.to_worker[id_].get(), wiring_.steer[id_].get()}) {
+  for (Handoff* ring : rings_) {
     const unsigned n = ring->receive(pkts, kMaxBurst);
     if (n) pipeline_.from_ring(s, now, pkts, n, *this);
     handled += n;
@@ -108,8 +110,26 @@ unsigned Worker::try_transmit(port::Port& p, uint16_t queue, rte_mbuf** pkts, un
 void Worker::flush_stack() {
   const unsigned n = stack.n;
   stack.n = 0;
-  const unsigned sent = wiring_.to_stack[id_]->send(stack.pkt, n);
-  drop(stack.pkt + sent, n - sent, DropReason::stack_ring_full);
+  if (wiring_.stacks() == 1) return send_to_stack(0, stack.pkt, n);
+  uint8_t owner[kRoom];
+  uint32_t owners = 0;  // a bit each
+  for (unsigned i = 0; i < n; ++i) {
+    owner[i] = static_cast<uint8_t>(wiring_.share.of(stack.pkt[i]));
+    owners |= 1u << owner[i];
+  }
+  for (; owners; owners &= owners - 1) {
+    const auto e = static_cast<unsigned>(__builtin_ctz(owners));
+    rte_mbuf* its[kRoom];
+    unsigned of_it = 0;
+    for (unsigned i = 0; i < n; ++i)
+      if (owner[i] == e) its[of_it++] = stack.pkt[i];
+    send_to_stack(e, its, of_it);
+  }
+}
+
+void Worker::send_to_stack(unsigned engine, rte_mbuf** pkts, unsigned n) {
+  const unsigned sent = wiring_.to_stack[engine][id_]->send(pkts, n);
+  drop(pkts + sent, n - sent, DropReason::stack_ring_full);
 }
 
 void Worker::flush_worker(unsigned w) {
@@ -151,7 +171,8 @@ Instant Worker::next_deadline() const {
 }
 
 bool Worker::arm(WaitSet& set) {
-  if (!wiring_.to_worker[id_]->empty() || !wiring_.steer[id_]->empty()) return false;
+  for (const Handoff* ring : rings_)
+    if (!ring->empty()) return false;
   for (const Proxy& p : proxies_)
     if (!p.ring->empty()) return false;
   if (!receiving_.load(std::memory_order_relaxed)) return true;

@@ -41,6 +41,7 @@ class Worker final : public Engine, private path::Out {
 
   void flush_tx(uint16_t port) override;
   void flush_stack() override;
+  void send_to_stack(unsigned engine, rte_mbuf** pkts, unsigned n);
   void flush_worker(unsigned w) override;
 
   unsigned take_from_rings(const path::Snapshot& s, Instant now);
@@ -65,6 +66,7 @@ class Worker final : public Engine, private path::Out {
   Wiring& wiring_;
   Account account_;
   path::Pipeline pipeline_;
+  std::vector<Handoff*> rings_;  // to this worker, from stack engines and from other workers
   std::vector<Wiring::PortQueue> rx_, upkeep_;
   std::vector<Wiring::Egress> egress_;
   struct Proxy {

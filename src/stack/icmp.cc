@@ -49,20 +49,21 @@ void Icmp::receive(Turn& t, Datagram& d) {
 }
 
 void Icmp::receive4(Turn& t, Datagram& d) {
-  if (d.payload()[0] != kEcho4) return t.drop(d.m, DropReason::icmp_unhandled);
-  echo(t, d, d.dst);
+  if (d.payload()[0] == kEcho4) return echo(t, d, d.dst);
+  if (!tcp_.icmp(t, d)) t.drop(d.m, DropReason::icmp_unhandled);
 }
 
 void Icmp::receive6(Turn& t, Datagram& d) {
   const uint8_t type = d.payload()[0];
   if (type >= kFirstNd && type <= kLastNd) return nd_.receive(t, d);
   if (d.src.v6().unspecified()) return t.drop(d.m, DropReason::ip_source_invalid);
+  if (tcp_.icmp(t, d)) return;
   if (type == kTooBig) return too_big(t, d);
   if (type != kEcho6) return t.drop(d.m, DropReason::icmp_unhandled);
   echo(t, d, d.group || d.anycast ? source_towards(*t.port(d.in_port), d.src) : d.dst);
 }
 
-// Believed only about a packet that the box may have sent: from one of its addresses.
+// Of echo replies and the like. Believed only about a packet that the box may have sent: from one of its addresses.
 void Icmp::too_big(Turn& t, Datagram& d) {
   const Ip6Hdr* quoted = wire::peek<Ip6Hdr>(d.payload(), sizeof(IcmpHdr));
   if (d.group || !quoted || quoted->version() != 6 || !owns_any(t.ifs, d.in_port, quoted->src))

@@ -178,8 +178,8 @@ void Local::deliver(Turn& t, Datagram& d) {
   const bool v4 = d.family() == 4;
   if (d.proto == (v4 ? wire::kProtoIcmp : wire::kProtoIcmp6)) return icmp_.receive(t, d);
   if (nobody) return t.drop(d.m, DropReason::ip_source_invalid);
-  if (d.proto == wire::kProtoUdp) return receive_udp(t, d);
-  if (d.proto == wire::kProtoTcp) return reset_.receive(t, d);
+  if (d.proto == wire::kProtoUdp) return udp_.receive(t, d);
+  if (d.proto == wire::kProtoTcp) return tcp_.receive(t, d);
   if (d.proto == wire::kProtoNone && !v4) return t.consume(d.m);
   if (d.group) return t.drop(d.m, DropReason::protocol_unknown);
   // Protocol unreachable (RFC 1122 3.2.2.1); unrecognized next header (RFC 4443 3.4).

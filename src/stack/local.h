@@ -8,21 +8,22 @@
 
 #include "stack/icmp.h"
 #include "stack/reassembly.h"
-#include "stack/tcp_reset.h"
+#include "stack/tcp_ip.h"
 #include "stack/udp.h"
 
 namespace sluice::stack {
 
 class Local {
  public:
-  Local(Core& core, Neighbors& n)
-      : sender_(core, n), icmp_(sender_, n), reset_(sender_), reassembly_(core) {}
+  Local(Core& core, Neighbors& n, TcpIp& tcp)
+      : sender_(core, n), icmp_(sender_, n, tcp), udp_(sender_), tcp_(tcp), reassembly_(core) {}
 
   // A frame with its stash filled in, family 4 or 6.
   void receive(Turn& t, rte_mbuf* m);
   void tick(Turn& t) { reassembly_.tick(t); }
   Instant next_deadline() const { return reassembly_.next_deadline(); }
   unsigned held() const { return reassembly_.held(); }
+  Udp& udp() { return udp_; }
 
  private:
   void receive4(Turn& t, Datagram& d);
@@ -33,7 +34,8 @@ class Local {
 
   Sender sender_;
   Icmp icmp_;
-  TcpReset reset_;
+  Udp udp_;
+  TcpIp& tcp_;
   Reassembly reassembly_;
 };
 

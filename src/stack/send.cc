@@ -43,12 +43,28 @@ void write_ip6(uint8_t* p, const Header& h, uint8_t next_header, size_t payload)
                           h.dst.v6()};
 }
 
-// What fits behind the Ethernet header of a fresh buffer.
-unsigned buffer_room(const Turn& t) {
-  return rte_pktmbuf_data_room_size(t.core.pool) - RTE_PKTMBUF_HEADROOM - kEthRoom;
+}  // namespace
+
+void write_headers(uint8_t* frame, const Header& h, size_t payload, uint16_t id) {
+  const bool v4 = h.src.family == 4;
+  *wire::at<EthHdr>(frame) = {{}, {}, be16::from(v4 ? wire::kEthIp4 : wire::kEthIp6)};
+  if (v4) write_ip4(frame + kEthRoom, h, 0, payload, id, h.dont_fragment ? kDontFragment : 0);
+  else write_ip6(frame + kEthRoom, h, h.proto, payload);
 }
 
-}  // namespace
+Meta own_meta(const Header& h, unsigned l4, size_t payload) {
+  Meta meta;
+  meta.flags = kMetaLocalOrigin;
+  meta.family = h.src.family;
+  meta.proto = h.proto;
+  meta.ethertype = h.src.family == 4 ? wire::kEthIp4 : wire::kEthIp6;
+  meta.l3 = kEthRoom;
+  meta.l4 = static_cast<uint16_t>(l4);
+  meta.ip_length = static_cast<uint16_t>(l4 - kEthRoom + payload);
+  meta.in_port = h.in_port;
+  meta.worker = h.worker;
+  return meta;
+}
 
 void Sender::send(Turn& t, const Header& h, rte_mbuf* m, wire::ConstBytes options) {
   const bool v4 = h.src.family == 4;
@@ -71,7 +87,7 @@ void Sender::send(Turn& t, const Header& h, rte_mbuf* m, wire::ConstBytes option
 }
 
 void Sender::send(Turn& t, const Header& h, wire::ConstBytes message) {
-  const unsigned mtu = std::min(mtu_towards(t, h), buffer_room(t));
+  const unsigned mtu = std::min(mtu_towards(t, h), buffer_room(t.core.pool));
   if (h.src.family == 4) return fragments4(t, h, message, mtu);
   if (sizeof(Ip6Hdr) + message.size() > mtu) return fragments6(t, h, message, mtu);
   // What fits carries no fragment header, although the request did (RFC 8021: no atomic fragments).
@@ -129,20 +145,11 @@ void Sender::fragments6(Turn& t, const Header& h, wire::ConstBytes message, unsi
 
 void Sender::finish(Turn& t, const Header& h, rte_mbuf* m, unsigned l4, uint16_t flags, uint16_t frag_offset) {
   const bool v4 = h.src.family == 4;
-  const uint16_t ethertype = v4 ? wire::kEthIp4 : wire::kEthIp6;
   wire::Bytes b = bytes_of(m);
-  *wire::at<EthHdr>(b.data()) = {{}, {}, be16::from(ethertype)};
-  Meta meta;
-  meta.flags = static_cast<uint16_t>(flags | kMetaLocalOrigin);
-  meta.family = h.src.family;
-  meta.proto = h.proto;
-  meta.ethertype = ethertype;
-  meta.l3 = kEthRoom;
-  meta.l4 = static_cast<uint16_t>(l4);
-  meta.ip_length = static_cast<uint16_t>(b.size() - kEthRoom);
+  *wire::at<EthHdr>(b.data()) = {{}, {}, be16::from(v4 ? wire::kEthIp4 : wire::kEthIp6)};
+  Meta meta = own_meta(h, l4, b.size() - l4);
+  meta.flags |= flags;
   meta.frag_offset = frag_offset;
-  meta.in_port = h.in_port;
-  meta.worker = h.worker;
   if (frag_offset == 0 && b.size() >= l4 + 4) {
     meta.flags |= kMetaPortsValid;
     const bool icmp = h.proto == wire::kProtoIcmp || h.proto == wire::kProtoIcmp6;

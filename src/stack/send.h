@@ -18,6 +18,15 @@ struct Header {
   uint8_t worker = 0;
 };
 
+// What fits behind the Ethernet header of a fresh buffer.
+inline unsigned buffer_room(const rte_mempool* pool) {
+  return rte_pktmbuf_data_room_size(const_cast<rte_mempool*>(pool)) - RTE_PKTMBUF_HEADROOM - kEthRoom;
+}
+// Ethernet and IP header in front of `payload` bytes, without options. The worker fills in the MACs.
+void write_headers(uint8_t* frame, const Header& h, size_t payload, uint16_t id = 0);
+// The stash of a packet of the box's own, whose upper-layer header is at `l4`.
+Meta own_meta(const Header& h, unsigned l4, size_t payload);
+
 class Sender {
  public:
   Sender(Core& core, Neighbors& n) : neighbors_(n), path_mtu_(core.config.key), key_(core.config.key) {}

@@ -95,6 +95,8 @@ class Turn {
     stash(m).kind = RingKind::route;
     out_.emit(m);
   }
+  // Where another stack engine has the TCP connection: true, and the packet is on its way to it.
+  bool hand_over(const tcp::Tuple& tuple, rte_mbuf* m) { return out_.hand_over(tuple, m); }
   // To the host's TAP interface of stash.in_port. The engine counts what becomes of it.
   void exception(rte_mbuf* m) { out_.exception(m); }
   // The host behind the TAP wants to see the answers that its own ARP requests and solicitations draw.

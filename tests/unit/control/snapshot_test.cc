@@ -369,7 +369,7 @@ TEST(Snapshot, BoxOptions) {
   m.ports[1].take_default_route = true;
   engine::BoxOptions b = box_options(m);
   EXPECT_EQ(b.worker_cpus, (std::vector<unsigned>{3, 5}));
-  EXPECT_EQ(b.stack_cpu, 4);
+  EXPECT_EQ(b.stack_cpus, std::vector<unsigned>{4});
   EXPECT_EQ(b.pipeline.flows4, 1000u);
   ASSERT_EQ(b.ports.size(), 2u);
   EXPECT_EQ(b.ports[1].index, 1);

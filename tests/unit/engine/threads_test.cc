@@ -96,7 +96,7 @@ TEST_F(ThreadsTest, WithoutDescriptorsItLooksForItself) {
 TEST_F(ThreadsTest, WorkersAndStackOnLcoresOfTheirOwn) {
   BoxOptions o;
   o.worker_cpus = {two_cpus()[1], two_cpus()[1], two_cpus()[1]};
-  o.stack_cpu = 0;
+  o.stack_cpus = {0};
   if (two_cpus()[1] == 0) GTEST_SKIP() << "needs two CPUs";
   make(o, {3, 2});
   ASSERT_EQ(box->lcores().size(), 4u);

@@ -1,0 +1,51 @@
+// TCP's way through IP: checks what comes, tells the library of it, books what became of it, and makes packets of what
+// the library sends.
+//
+// Theory of operation. A segment for the box is checked here once (length, data offset, checksum unless the port has
+// done that), and handed to the library as a value; its mbuf stays where it is, and is the library's if it keeps the
+// payload. It counts as consumed from then on, and Buffers counts it until it is freed. A datagram that was put together
+// from fragments lies in a flat buffer: it is cut into segments in buffers of their own, which are received like any.
+//
+// With several stack engines each has its share of the connections. What reaches one of them by another way than the
+// workers' hash (fragments, ICMP errors) goes on to its owner before anything is done about it.
+//
+// Out: one OutSegment becomes as many packets as its payload needs (segmentation in software). The payload is copied
+// from where the application left it, and summed in the same pass; it must stay there until it is acknowledged, so it
+// cannot be sent in place.
+#pragma once
+
+#include "stack/datagram.h"
+#include "stack/tcp_host.h"
+
+namespace sluice::stack {
+
+class TcpIp final : private tcp::Sink {
+ public:
+  TcpIp(Core& core, const RouteQuery& routes);
+
+  // Proto TCP, for one of the box's addresses or (dropped here) a group.
+  void receive(Turn& t, Datagram& d);
+  // An ICMP or ICMPv6 error, checksum verified. false: it is not about TCP of the box's own, and still the caller's.
+  bool icmp(Turn& t, Datagram& d);
+  void flush(Turn& t);
+  void tick(Turn& t);
+  Instant next_deadline() const { return host_.stack().next_deadline(); }
+
+  TcpHost& host() { return host_; }
+  const TcpHost& host() const { return host_; }
+
+ private:
+  struct Scope;
+  bool send(const tcp::OutSegment& s) override;
+  void segment(Turn& t, Datagram& d, const wire::TcpHdr& h, const tcp::Tuple& tuple);
+  void cut(Turn& t, const Datagram& whole, const wire::TcpHdr& h, const tcp::Tuple& tuple);
+  rte_mbuf* piece(Turn& t, const Datagram& whole, uint32_t from, uint32_t n);
+  uint16_t mtu_of(const Turn& t, const Datagram& d, const wire::TcpHdr& h) const;
+
+  const bool ports_finish_checksums_;
+  const RouteQuery& routes_;
+  TcpHost host_;
+  Turn* turn_ = nullptr;  // while the library may send
+};
+
+}  // namespace sluice::stack
