@@ -56,9 +56,10 @@ class TimerWheel {
   }
   uint32_t armed_count() const { return armed_; }
 
-  // The earliest moment at which expire() has something to do, never later than the first deadline. Exact for what is
-  // due soon, unless the first timer was cancelled or moved since; earlier for what is far off: expire() then looks
-  // closer, fires nothing, and the answer moves on. never(): nothing is armed.
+  // The earliest moment at which expire() has something to do, never later than the first deadline (or than the last
+  // `now`, where that is overdue). Exact for what is due soon, unless the first timer was cancelled or moved since;
+  // earlier for what is far off: expire() then looks closer, fires nothing, and the answer moves on. never(): nothing is
+  // armed.
   Instant next_deadline() const { return armed_ ? next_ : Instant::never(); }
 
   // Calls fire(timer) for timers with deadline ≤ now, each disarmed before its call; at most `budget` of them, in the
@@ -161,12 +162,13 @@ unsigned TimerWheel::turn(Instant now, unsigned budget, Fire&& fire) {
       next_ = now;
       return fired;
     }
+    const Instant due = cursor_ < now_tick ? start_of(cursor_ + 1) - Duration::nanos(1) : now;
     // Nothing but this loop takes timers out of the cursor's own slot: there is none before it to move to. What fire()
     // puts in stands at the head, behind us.
     for (uint32_t i = heads_[place - 1], after; i != kEnd; i = after) {
       Node& n = nodes_[i];
       if (n.next != kEnd) __builtin_prefetch(&nodes_[n.next]);
-      if (n.deadline <= now) {
+      if (n.deadline <= due) {
         if (fired == budget) {
           next_ = now;
           return fired;
