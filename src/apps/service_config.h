@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,15 +16,14 @@ enum class ServiceKind : uint8_t { echo, discard, chargen, http, proxy };
 const char* to_string(ServiceKind k);
 
 struct HttpOptions {
-  std::string body;                          // for every path, unless `files` is set
-  std::string content_type = "text/plain; charset=utf-8";
+  std::optional<std::string> body;           // for every path that nothing else answers
+  std::string content_type = "text/plain; charset=utf-8";  // of body
   std::string files;                         // a directory, read once, when the service is made
   uint64_t files_most = 256ull << 20;        // bytes of all files; more: an error
   bool metrics = false, healthz = false;     // /metrics and /healthz
   uint32_t head_most = 8192;                 // bytes of a request's line and fields; above: 431
-  uint32_t target_most = 2048;               // bytes of a request's target; above: 414
   uint64_t body_most = 1 << 20;              // bytes of a request's body (discarded); above: 413
-  Duration request_timeout = Duration::seconds(10);    // from a request's first byte to its last
+  Duration request_timeout = Duration::seconds(10);    // from a request's first byte to its last; above: 408
   Duration keepalive_timeout = Duration::seconds(60);  // between requests
   Duration send_timeout = Duration::seconds(30);       // without progress while a response waits to be acknowledged
   bool operator==(const HttpOptions&) const = default;

@@ -1,0 +1,409 @@
+#include "apps/http.h"
+
+namespace sluice::apps {
+
+using app::Event;
+using app::Kind;
+using app::Outcome;
+
+namespace {
+
+constexpr Duration kRetry = Duration::millis(20);  // a send that was refused for want of a shared pool
+
+int64_t after(int64_t t, Duration d) { return d.ns > 0 ? t + d.ns : INT64_MAX; }
+
+}  // namespace
+
+Http::Http(const ServiceConfig& c, uint16_t number, std::shared_ptr<const HttpContent> content,
+           std::shared_ptr<HttpPages> pages)
+    : PooledService(c, number), content_(std::move(content)), pages_(std::move(pages)),
+      limits_{c.http.head_most, c.http.body_most}, requests_(c.connections), waiting_(c.connections + 1024) {}
+
+// --- events
+
+void Http::accepted(app::Api& api, uint32_t i, const Event&) {
+  pool_[i].progress = api.now();
+  rearm(api, i);
+}
+
+void Http::event(app::Api& api, uint32_t i, const Event& e) {
+  HttpConnection& c = pool_[i];
+  switch (e.kind) {
+    case Kind::data:
+      counters_->bytes_in.add(e.length);
+      data(api, i, e);
+      break;
+    case Kind::sent:
+      counters_->bytes_out.add(e.length);
+      c.in_flight -= e.length;
+      c.progress = api.now();
+      more(api, i);
+      break;
+    case Kind::peer_closed:
+      c.eof = true;
+      more(api, i);
+      break;
+    case Kind::failed: counters_->failures.add(1); [[fallthrough]];
+    default: return forget(api, i);
+  }
+  if (pool_[i].conn == e.conn) rearm(api, i);
+}
+
+void Http::data(app::Api& api, uint32_t i, const Event& e) {
+  HttpConnection& c = pool_[i];
+  size_t used = e.length;
+  if (!c.ending) {
+    c.progress = api.now();
+    used = c.reply.length() > 0 || !c.input.empty() ? 0 : consume(api, i, {e.bytes, e.length});
+    if (c.ending) used = e.length;
+  }
+  if (used == e.length) {
+    api.done(c.conn, e.buffer, e.length);
+    return;
+  }
+  Event rest = e;
+  rest.bytes += used;
+  rest.length -= static_cast<uint32_t>(used);
+  if (!c.input.push(waiting_, rest)) {
+    counters_->overloads.add(1);
+    api.free_buffer(e.buffer);
+    return abort(api, i);
+  }
+  if (used > 0) api.done(c.conn, nullptr, static_cast<uint32_t>(used));
+  if (!c.paused) api.pause(c.conn);
+  c.paused = true;
+}
+
+// Goes on with what waits: the answer under way, then input that came meanwhile, then the end.
+void Http::more(app::Api& api, uint32_t i) {
+  HttpConnection& c = pool_[i];
+  if (c.ending) return;
+  if (c.reply.length() > 0) {
+    if (!send(api, c, c.reply)) return;
+    if (c.reply.last) return end(api, i);
+  }
+  while (!c.input.empty()) {
+    Waiting& w = waiting_[c.input.first];
+    const size_t used = consume(api, i, {w.bytes, w.length});
+    if (c.ending) return;
+    w.bytes += used;
+    w.length -= static_cast<uint32_t>(used);
+    const bool all = w.length == 0;
+    if (used > 0) api.done(c.conn, all ? w.buffer : nullptr, static_cast<uint32_t>(used));
+    if (!all) return;
+    c.input.pop(waiting_);
+  }
+  if (c.paused) api.resume(c.conn);
+  c.paused = false;
+  if (c.eof || (draining() && c.request == kNone)) end(api, i);
+}
+
+// --- requests
+
+// Reads requests until the bytes end or an answer has to wait. Returns how many bytes were read.
+size_t Http::consume(app::Api& api, uint32_t i, Bytes bytes) {
+  HttpConnection& c = pool_[i];
+  Reading r{.bytes = bytes};
+  r.out.room = api.send_room(c.conn);
+  while (!r.stop && r.at < bytes.size()) {
+    const HttpMemo::Entry* known =
+        c.request == kNone && !draining() ? memo_.find(bytes.subspan(r.at), c.memo) : nullptr;
+    if (!known) {
+      one_request(api, i, r);
+      continue;
+    }
+    if (config_.log) log(api, c, known->response->status, {reinterpret_cast<const char*>(&bytes[r.at]), known->length});
+    r.at += known->length;
+    gather(api, i, r, reply_of(*known->response, known->head_only, false));
+  }
+  flush(api, i, r);
+  return r.at;
+}
+
+void Http::one_request(app::Api& api, uint32_t i, Reading& r) {
+  HttpConnection& c = pool_[i];
+  const size_t start = r.at;
+  const bool goes_on = c.request != kNone;
+  HttpRequest& q = goes_on ? requests_[c.request] : request_;
+  if (!goes_on) q.reset();
+  size_t used = 0;
+  const HttpRequest::Step step = q.read(r.bytes.subspan(start), limits_, used);
+  r.at += used;
+  if (step == HttpRequest::Step::more) {
+    if (goes_on) return;
+    c.request = requests_.take();  // as many as there are connections
+    requests_[c.request] = q;
+    c.request_began = api.now();
+    return;
+  }
+  if (step == HttpRequest::Step::complete) {
+    answer(api, i, r, q, goes_on ? Bytes{} : r.bytes.subspan(start, used));
+  } else {
+    counters_->bad_requests.add(1);
+    if (config_.log) log(api, c, q.status(), q.target());
+    gather(api, i, r, bad(q.status()));
+  }
+  if (goes_on) drop_request(c);
+}
+
+// `whole`: the request's bytes, where it began and ended in one buffer.
+void Http::answer(app::Api& api, uint32_t i, Reading& r, HttpRequest& q, Bytes whole) {
+  const Response* fixed = nullptr;
+  HttpReply reply = choose(q, fixed);
+  if (fixed && !reply.last && !whole.empty() && !q.has_body()) memo_.remember(whole, *fixed, q.head());
+  if (config_.log) log(api, pool_[i], reply.status, q.target());
+  gather(api, i, r, reply);
+}
+
+// `fixed` is set where the answer is a function of the request's bytes.
+HttpReply Http::choose(HttpRequest& q, const Response*& fixed) {
+  const bool last = !q.keep_alive() || draining();
+  const auto of = [&](const Response& r) {
+    fixed = &r;
+    return reply_of(r, q.head(), last);
+  };
+  if (!q.get() && !q.head()) return reply_of(content_->error(405), false, last);
+  const std::string_view path = q.path();
+  if (path.empty()) return bad(400);
+  HttpPage* page = nullptr;
+  if (config_.http.metrics && path == "/metrics") page = &pages_->metrics;
+  if (config_.http.healthz && path == "/healthz") page = &pages_->healthz;
+  if (page) {
+    HttpPage::Version* v = page->acquire();
+    if (!v) return reply_of(content_->error(503), q.head(), last);
+    HttpReply reply = reply_of(v->response(), q.head(), last);
+    reply.page = v;
+    return reply;
+  }
+  const Resource* found = content_->find(path);
+  if (!found) return of(content_->error(404));
+  if (q.conditional() && !found->etag.empty() && q.not_modified(found->etag, found->modified))
+    return of(found->not_modified);
+  return of(found->ok);
+}
+
+HttpReply Http::reply_of(const Response& r, bool head_only, bool last) const {
+  HttpReply reply{.status = r.status, .last = last};
+  const uint32_t body = head_only ? 0 : r.body;
+  if (!last) {
+    reply.first = r.at(0);
+    reply.first_n = r.head + body;
+    return reply;
+  }
+  reply.first = r.at(size_t{r.head} + r.body);
+  reply.first_n = r.close_head;
+  reply.second = r.at(r.head);
+  reply.second_n = body;
+  return reply;
+}
+
+// --- answers
+
+void Http::gather(app::Api& api, uint32_t i, Reading& r, const HttpReply& reply) {
+  HttpConnection& c = pool_[i];
+  Gathered& g = r.out;
+  if (g.n == Gathered::kMost || g.bytes + reply.length() > g.room) {
+    flush(api, i, r);
+    if (r.stop) {  // an earlier one waits: this request is read again
+      if (reply.page) reply.page->release();
+      return;
+    }
+    g.room = api.send_room(c.conn);
+  }
+  if (reply.last) r.stop = true;
+  if (reply.length() <= g.room) {
+    g.bytes += reply.length();
+    g.end[g.n] = r.at;
+    g.reply[g.n++] = reply;
+    return;
+  }
+  count(reply);
+  c.reply = reply;
+  if (!send(api, c, c.reply)) r.stop = true;
+  else if (reply.last) end(api, i);
+}
+
+// Sends what was gathered. Where a shared pool is short, one by one; what cannot be sent waits as the answer under way,
+// and the input is taken up again behind its request.
+void Http::flush(app::Api& api, uint32_t i, Reading& r) {
+  HttpConnection& c = pool_[i];
+  Gathered& g = r.out;
+  if (g.n == 0) return;
+  std::array<app::Slice, 2 * Gathered::kMost> slice;
+  unsigned n = 0;
+  const auto add = [&](const HttpReply& reply, const uint8_t* bytes, uint32_t length) {
+    if (length == 0) return;
+    if (reply.page) reply.page->add();
+    slice[n++] = {bytes, length, nullptr, reply.page ? static_cast<app::Keeper*>(reply.page) : &held_};
+  };
+  for (unsigned k = 0; k < g.n; k++) {
+    add(g.reply[k], g.reply[k].first, g.reply[k].first_n);
+    add(g.reply[k], g.reply[k].second, g.reply[k].second_n);
+  }
+  held_.add(n);
+  const Outcome o = api.send(c.conn, {slice.data(), n});
+  for (unsigned k = 0; k < n; k++)
+    if (o != Outcome::ok || slice[k].keeper != &held_) held_.release();
+  if (o == Outcome::ok) {
+    c.in_flight += g.bytes;
+    for (unsigned k = 0; k < g.n; k++) {
+      count(g.reply[k]);
+      if (g.reply[k].page) g.reply[k].page->release();
+    }
+    if (g.reply[g.n - 1].last) end(api, i);
+    g.n = 0;
+    g.bytes = 0;
+    return;
+  }
+  for (unsigned k = 0; k < n; k++)
+    if (slice[k].keeper != &held_) slice[k].keeper->release();
+  for (unsigned k = 0; k < g.n; k++) {
+    count(g.reply[k]);
+    c.reply = g.reply[k];
+    if (send(api, c, c.reply)) continue;
+    for (unsigned later = k + 1; later < g.n; later++)
+      if (g.reply[later].page) g.reply[later].page->release();
+    r.at = g.end[k];
+    r.stop = true;
+    drop_request(c);
+    break;
+  }
+  g.n = 0;
+  g.bytes = 0;
+  if (c.reply.length() == 0 && c.reply.last) end(api, i);
+}
+
+// As much of it as there is room for. true: all of it is sent.
+bool Http::send(app::Api& api, HttpConnection& c, HttpReply& reply) {
+  const uint32_t room = api.send_room(c.conn);
+  const uint32_t first = std::min(reply.first_n, room);
+  const uint32_t second = first < reply.first_n ? 0 : std::min(reply.second_n, room - first);
+  if (first + second == 0) return reply.length() == 0;
+  app::Keeper* const keeper = reply.page ? static_cast<app::Keeper*>(reply.page) : &held_;
+  std::array<app::Slice, 2> slice;
+  unsigned n = 0;
+  if (first) slice[n++] = {reply.first, first, nullptr, keeper};
+  if (second) slice[n++] = {reply.second, second, nullptr, keeper};
+  for (unsigned k = 0; k < n; k++) {
+    if (reply.page) reply.page->add();
+    else held_.add(1);
+  }
+  if (api.send(c.conn, {slice.data(), n}) != Outcome::ok) {
+    for (unsigned k = 0; k < n; k++) keeper->release();
+    return false;
+  }
+  c.in_flight += first + second;
+  reply.first += first;
+  reply.first_n -= first;
+  reply.second += second;
+  reply.second_n -= second;
+  if (reply.length() > 0) return false;
+  if (reply.page) reply.page->release();
+  reply.page = nullptr;
+  return true;
+}
+
+void Http::count(const HttpReply& r) {
+  counters_->requests.add(1);
+  counters_->responses[std::min(r.status / 100, 5)].add(1);
+}
+
+// --- the end of a connection
+
+void Http::end(app::Api& api, uint32_t i) {
+  HttpConnection& c = pool_[i];
+  if (c.ending) return;
+  c.ending = true;
+  c.progress = api.now();
+  drop_request(c);
+  api.shutdown(c.conn);
+  while (!c.input.empty()) {
+    const Waiting& w = waiting_[c.input.first];
+    api.done(c.conn, w.buffer, w.length);
+    c.input.pop(waiting_);
+  }
+  if (c.paused) api.resume(c.conn);
+  c.paused = false;
+}
+
+void Http::drop_request(HttpConnection& c) {
+  if (c.request != kNone) requests_.give(c.request);
+  c.request = kNone;
+}
+
+void Http::released(app::Api& api, uint32_t i) {
+  HttpConnection& c = pool_[i];
+  if (c.reply.page) c.reply.page->release();
+  c.reply = {};
+  drop_request(c);
+  c.input.free_all(api, waiting_);
+}
+
+void Http::drain_connection(app::Api& api, uint32_t i) {
+  const HttpConnection& c = pool_[i];
+  if (c.ending || c.reply.length() > 0 || c.request != kNone) return;  // its answer is the last
+  end(api, i);
+  rearm(api, i);
+}
+
+// --- time-outs
+
+void Http::rearm(app::Api& api, uint32_t i) {
+  const HttpConnection& c = pool_[i];
+  const HttpOptions& o = config_.http;
+  int64_t when = INT64_MAX;
+  const bool sending = c.in_flight > 0 || c.reply.length() > 0;
+  if (sending) when = after(c.progress, o.send_timeout);
+  else if (c.ending) when = after(c.progress, kLinger);
+  if (c.reply.length() > 0 && c.in_flight == 0) when = std::min(when, after(api.now(), kRetry));
+  if (c.request != kNone) when = std::min(when, after(c.request_began, o.request_timeout));
+  else if (!sending && !c.ending) when = after(c.progress, o.keepalive_timeout);
+  timeouts_.set(i, when, api.now());
+}
+
+void Http::timeout(app::Api& api, uint32_t i) {
+  HttpConnection& c = pool_[i];
+  const HttpOptions& o = config_.http;
+  const int64_t now = api.now();
+  const bool sending = c.in_flight > 0 || c.reply.length() > 0;
+  if (sending && now >= after(c.progress, o.send_timeout)) {
+    counters_->timeouts.add(1);
+    return abort(api, i);
+  }
+  if (!sending && c.ending) return close(api, i);
+  if (c.request != kNone && now >= after(c.request_began, o.request_timeout)) {
+    counters_->timeouts.add(1);
+    if (c.reply.length() > 0) return abort(api, i);
+    Reading r;
+    r.out.room = api.send_room(c.conn);
+    drop_request(c);
+    gather(api, i, r, bad(408));
+    flush(api, i, r);
+  } else if (!sending && c.request == kNone) {
+    counters_->timeouts.add(1);
+    end(api, i);
+  } else {
+    more(api, i);
+  }
+  if (!pool_[i].conn.none()) rearm(api, i);
+}
+
+// --- the log
+
+void Http::log(app::Api& api, const HttpConnection& c, unsigned status, std::string_view target) {
+  LogRecord* r = around_.log ? around_.log->begin(api.now()) : nullptr;
+  if (!r) return;
+  r->kind = LogRecord::Kind::request;
+  r->service = number_;
+  r->status = static_cast<uint16_t>(status);
+  app::Peer p;
+  if (api.peer(c.conn, p)) {
+    r->client = p.remote;
+    r->local = p.local;
+  }
+  const size_t n = std::min(target.find_first_of("\r\n"), std::min(target.size(), sizeof r->target));
+  std::copy_n(target.begin(), n, r->target);
+  around_.log->commit();
+}
+
+}  // namespace sluice::apps

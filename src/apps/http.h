@@ -1,0 +1,111 @@
+// HTTP/1.1 (RFC 9112, RFC 9110): a fixed body, files from memory, /metrics and /healthz. GET and HEAD.
+//
+// Theory of operation. A request's bytes decide its answer, so an answer is decided once and replayed: heads that were
+// read, and whose answer is a prepared response, are remembered byte by byte, and the next request that begins with the
+// same bytes is one comparison (http_memo.h). Others go through the parser, in place; only a request that does not end
+// in its buffer is copied, and that is its parsed state rather than its bytes. Answers to what came in one buffer leave in
+// one send(). An answer that does not fit the send buffer is sent piece by piece as room comes; meanwhile the connection
+// is paused and what has already come waits.
+//
+// A connection ends by a FIN behind the last answer; what the peer still sends is thrown away until its own FIN or the
+// linger time, so that no reset destroys the answer on its way (RFC 9112 9.6).
+//
+// Time-outs: a request has to be complete within request_timeout of its first byte (408), the next has to begin within
+// keepalive_timeout (the connection is closed), and what is sent must be acknowledged bit by bit (send_timeout, reset).
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "apps/http_content.h"
+#include "apps/http_memo.h"
+#include "apps/http_page.h"
+#include "apps/http_request.h"
+#include "apps/service.h"
+#include "apps/splice.h"
+
+namespace sluice::apps {
+
+// An answer on its way to send(): one or two pieces.
+struct HttpReply {
+  const uint8_t* first = nullptr;
+  const uint8_t* second = nullptr;
+  uint32_t first_n = 0, second_n = 0;
+  HttpPage::Version* page = nullptr;  // counted once, until the reply is sent; null: the service's own memory
+  uint16_t status = 0;
+  bool last = false;                  // the connection ends behind it
+
+  uint64_t length() const { return uint64_t{first_n} + second_n; }
+};
+
+struct HttpConnection {
+  app::Conn conn;
+  WaitingQueue input;                 // came while an answer was being sent
+  uint32_t request = kNone;           // one that has begun in an earlier buffer
+  HttpReply reply;                    // what is left of the answer under way
+  uint64_t in_flight = 0;             // bytes
+  int64_t request_began = 0, progress = 0;
+  uint16_t memo = 0;                  // where its last request was remembered
+  bool paused = false, eof = false, ending = false;  // ending: the FIN is sent, input is thrown away
+};
+
+class Http final : public PooledService<HttpConnection> {
+ public:
+  static constexpr Duration kLinger = Duration::seconds(5);
+
+  Http(const ServiceConfig& c, uint16_t number, std::shared_ptr<const HttpContent> content,
+       std::shared_ptr<HttpPages> pages);
+
+ private:
+  using Bytes = std::span<const uint8_t>;
+  // Answers that leave together, each with where the input stands behind its request.
+  struct Gathered {
+    static constexpr unsigned kMost = 16;
+    std::array<HttpReply, kMost> reply;
+    std::array<size_t, kMost> end;
+    unsigned n = 0;
+    uint64_t bytes = 0;
+    uint32_t room = 0;
+  };
+  // What one buffer's bytes led to.
+  struct Reading {
+    Bytes bytes;
+    size_t at = 0;
+    bool stop = false;     // an answer waits, or was the last: read no further
+    Gathered out;
+  };
+
+  void accepted(app::Api& api, uint32_t i, const app::Event& e) override;
+  void event(app::Api& api, uint32_t i, const app::Event& e) override;
+  void timeout(app::Api& api, uint32_t i) override;
+  void drain_connection(app::Api& api, uint32_t i) override;
+  void released(app::Api& api, uint32_t i) override;
+
+  void data(app::Api& api, uint32_t i, const app::Event& e);
+  size_t consume(app::Api& api, uint32_t i, Bytes bytes);
+  void one_request(app::Api& api, uint32_t i, Reading& r);
+  void answer(app::Api& api, uint32_t i, Reading& r, HttpRequest& q, Bytes whole);
+  void gather(app::Api& api, uint32_t i, Reading& r, const HttpReply& reply);
+  void flush(app::Api& api, uint32_t i, Reading& r);
+  bool send(app::Api& api, HttpConnection& c, HttpReply& reply);
+  void more(app::Api& api, uint32_t i);
+  void end(app::Api& api, uint32_t i);
+  void rearm(app::Api& api, uint32_t i);
+  void drop_request(HttpConnection& c);
+  void count(const HttpReply& r);
+  void log(app::Api& api, const HttpConnection& c, unsigned status, std::string_view target);
+
+  HttpReply choose(HttpRequest& q, const Response*& fixed);
+  HttpReply reply_of(const Response& r, bool head_only, bool last) const;
+  HttpReply bad(unsigned status) const { return reply_of(content_->error(status), false, true); }
+
+  std::shared_ptr<const HttpContent> content_;
+  std::shared_ptr<HttpPages> pages_;
+  const HttpLimits limits_;
+  HttpMemo memo_;
+  HttpRequest request_;              // of what begins and ends in one buffer
+  Pool<HttpRequest> requests_;       // of what does not
+  WaitingPool waiting_;
+};
+
+}  // namespace sluice::apps
