@@ -51,6 +51,7 @@ uint32_t gather(const Core& core, Draft& d, uint32_t chunk, Seq begin, uint32_t 
   for (; got < length && n < kPieces; n++) {
     const Chunk& k = core.chunks.at(chunk);
     const auto offset = static_cast<uint32_t>(begin + got - k.begin);
+    d.piece[n].m = k.slice.m;
     d.piece[n].data = k.slice.data + offset;
     d.piece[n].length = std::min(k.slice.length - offset, length - got);
     got += d.piece[n].length;
@@ -333,12 +334,13 @@ void send_syn(Core& core, Tcb& c) {
   core.sink.send(d.s);
   if (!active) ack_sent(core, c);
   if (!tx.syn_count) {
+    c.snd_una = c.iss;
+    c.snd_nxt = c.iss + 1;
     c.rtt.start(t);
     tx.progress_at = core.now;
   }
   if (tx.syn_count < UINT8_MAX) tx.syn_count++;
   tx.last_sent = core.now;
-  if (tx.rto_at == Instant::never()) tx.rto_at = core.now + c.rtt.rto();
   schedule(core, c);
 }
 

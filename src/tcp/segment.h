@@ -88,7 +88,7 @@ struct OutSegment {
   uint16_t window = 0;
   uint16_t urgent = 0;
   wire::ConstBytes options;        // padded to 4 bytes with NOPs
-  std::span<const Slice> payload;  // its pieces, in order; data and length alone matter
+  std::span<const Slice> payload;  // its pieces, in order; a sink that need not copy refers to m, where it is set
   uint32_t length = 0;             // of all pieces
   uint16_t mss = 0;                // payload bytes of one packet; ≥ 1 where length is not 0
   Ecn ecn = Ecn::not_ect;

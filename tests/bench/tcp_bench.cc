@@ -51,14 +51,15 @@ class Wire final : public Sink {
       const uint32_t most = offload_ ? 65000 : s.mss;
       uint32_t n = left < most ? left : most;
       if (n) {
-        if (offload_) {
+        const bool lent = offload_ && s.payload[piece].m;
+        if (lent) {
           n = std::min(n, s.payload[piece].length - at);
           in.m = lend(s.payload[piece], at, n);
+          if ((at += n) == s.payload[piece].length) piece++, at = 0;
         } else {
           in.m = copy(s, piece, at, n);
         }
         if (!in.m) return false;
-        if (offload_ && (at += n) == s.payload[piece].length) piece++, at = 0;
       }
       in.length = static_cast<uint16_t>(n);
       left -= n;
