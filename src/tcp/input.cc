@@ -176,7 +176,6 @@ bool Machine::check_ack(Tcb& c, const InSegment& s) {
   }
   if (c.state == State::time_wait) return true;
   const Acked a = acknowledge(core, c, s);
-  core.count.out_bytes += a.bytes;
   if (a.bytes && !c.orphan) {
     c.acked_untold += a.bytes;
     tell(c, 0);
@@ -226,6 +225,11 @@ Taken Machine::in_other_states(Tcb& c, InSegment s) {
   Taken reused;
   if (reused_in_time_wait(c, s, reused)) return reused;
 
+  // Simultaneous open (3.5, figure 7): the peer's SYN again, now with the ACK of ours, counts as that ACK.
+  if (c.state == State::syn_received && !c.passive && s.has(kTcpSyn) && s.has(kTcpAck) && s.seq == c.irs) {
+    s.flags = static_cast<uint8_t>(s.flags & ~kTcpSyn);
+    s.seq = s.seq + 1;
+  }
   // First, check the sequence number; before it, the timestamp (RFC 7323 5.3).
   if (c.ts_ok && !s.options.has_timestamps && !s.has(kTcpRst) && !s.has(kTcpSyn)) return kHandled;  // 3.2
   if (paws_rejects(c, s)) {

@@ -49,7 +49,9 @@ uint32_t window_step(const Tcb& c) {
 Seq possible_edge(const Core& core, const Tcb& c) {
   // With three quarters of the buffers gone, windows do not open any more until applications have used some up.
   if (core.buffers.held() > core.buffers.most() / 4 * 3) return c.rcv_nxt;
-  return c.rcv_nxt + (c.rx.receive_buffer > c.rx.charge ? c.rx.receive_buffer - c.rx.charge : 0);
+  const uint32_t room = c.rx.receive_buffer > c.rx.charge ? c.rx.receive_buffer - c.rx.charge : 0;
+  const uint32_t tellable = uint32_t{UINT16_MAX} << c.rcv_wind_shift;
+  return c.rcv_nxt + (room < tellable ? room : tellable);
 }
 
 }  // namespace
@@ -198,6 +200,7 @@ bool Machine::coalesce(Tcb& c, rte_mbuf* m, uint16_t offset, uint16_t length) {
   const uint32_t used = uint32_t{h.offset} + h.length;
   if (tail->data_off + used + length > tail->buf_len) return false;
   std::memcpy(rte_pktmbuf_mtod_offset(tail, uint8_t*, used), rte_pktmbuf_mtod_offset(m, uint8_t*, offset), length);
+  if (tail->data_len < used + length) tail->pkt_len = tail->data_len = static_cast<uint16_t>(used + length);
   c.rx.charge += charge_of(h.length + uint32_t{length}) - charge_of(h.length);
   h.length = static_cast<uint16_t>(h.length + length);
   return true;
