@@ -36,7 +36,7 @@ Words split(std::string_view s) {
       continue;
     }
     size_t end;
-    if (s[i] == '<' && i + 1 < s.size() && s[i + 1] != ' ' && s[i + 1] != '+') {
+    if (s[i] == '<' && i + 1 < s.size() && s[i + 1] != ' ' && s[i + 1] != '+' && s[i + 1] != '=') {
       end = s.find('>', i);
       if (end == s.npos) bad("options are not closed by '>'");
       end++;
