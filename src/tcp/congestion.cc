@@ -215,7 +215,7 @@ void Congestion::on_recovery_ack(uint32_t delivered, uint32_t pipe, bool progres
     allowed = std::min(allowed, int64_t{ssthresh_} - pipe);
   }
   if (prr_out_ == 0 && allowed <= 0) allowed = mss_;  // the first retransmission goes out at once
-  cwnd_ = pipe + static_cast<uint32_t>(std::clamp<int64_t>(allowed, 0, kMaxWindow));
+  cwnd_ = std::max(mss_, pipe + static_cast<uint32_t>(std::clamp<int64_t>(allowed, 0, kMaxWindow)));
 }
 
 void Congestion::leave_recovery() {
