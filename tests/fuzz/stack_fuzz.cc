@@ -19,7 +19,7 @@ void check(bool ok) {
   if (!ok) std::abort();
 }
 
-struct World : stack::StackOut {
+struct World : stack::StackOut, stack::RouteQuery {
   World() {
     ifs.port.resize(2);
     for (unsigned p = 0; p < 2; p++) {
@@ -46,6 +46,10 @@ struct World : stack::StackOut {
   }
   void emit(rte_mbuf* m) override { done(m, stash(m).kind == RingKind::refuse); }
   void exception(rte_mbuf* m) override { done(m, false); }
+  bool hand_over(const tcp::Tuple&, rte_mbuf*) override { return false; }
+  std::optional<stack::Way> towards(const IpAddr&) const override { return std::nullopt; }
+  bool own(const IpAddr&) const override { return false; }
+  bool comes_here(const tcp::Tuple&) const override { return true; }
   int64_t open() const {
     int64_t sum = 0;
     auto add = [&](const PortAccount& r) {
@@ -93,6 +97,7 @@ void frame_in(World& w, stack::HostStack& s, Instant now, uint8_t control, const
   }
   stash(m) = meta;
   s.receive(w.ifs, now, &m, 1, w);
+  s.flush(w.ifs, now, w);
 }
 
 }  // namespace
@@ -102,7 +107,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   World w;
   NeighborTable table(16, HashKey{{1, 2, 3, 4}});
   {
-    stack::HostStack s(w.config, table, w.account, mempool);
+    stack::HostStack s(w.config, table, w.account, mempool, w);
     Instant now{1'000'000'000};
     while (size >= 3) {
       const uint8_t control = data[0];
@@ -113,7 +118,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       data += 3 + n;
       size -= 3 + n;
     }
-    check(pool().in_use() == s.held());
+    check(pool().in_use() == s.held() + s.held_by_tcp());
     check(w.open() == static_cast<int64_t>(s.held()));
   }
   check(pool().in_use() == 0 && w.open() == 0);

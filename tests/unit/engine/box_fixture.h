@@ -84,7 +84,7 @@ inline Books books(engine::Box& box) {
     add(a.box);
   };
   for (unsigned w = 0; w < box.workers(); ++w) add_all(box.worker_account(w));
-  add_all(box.stack_account());
+  for (unsigned e = 0; e < box.stacks(); ++e) add_all(box.stack_account(e));
   return b;
 }
 // At rest, every packet is accounted for, and the pool agrees.
@@ -94,7 +94,7 @@ inline void expect_audit_closed(engine::Box& box) {
   EXPECT_EQ(b.out, b.transmitted);
   unsigned held = 0;
   for (const auto& p : box.ports()) held += p->stats().held;
-  EXPECT_EQ(box.pool().in_use(), held + box.queued());
+  EXPECT_EQ(box.pool().in_use(), held + box.queued() + box.held_by_tcp());
 }
 
 class BoxTest : public ::testing::Test {

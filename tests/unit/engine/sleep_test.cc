@@ -17,7 +17,7 @@ class ArmTest : public ::testing::Test {
     for (uint16_t i = 0; i < 2; ++i)
       ports.push_back(std::make_unique<FakePort>(i, i ? "wan" : "lan", i ? kWanMac : kLanMac, 1, 1, *pool));
     const std::vector<engine::Bell*> bells = {&bell[0], &bell[1]};
-    wiring = std::make_unique<engine::Wiring>(ports, bells, bell[0], 128);
+    wiring = std::make_unique<engine::Wiring>(ports, bells, std::vector{&bell[0], &bell[0]}, 128, HashKey{});
     path::PipelineConfig c;
     c.workers = 2;
     c.flows4 = c.flows6 = 1024;
@@ -58,14 +58,16 @@ TEST_F(ArmTest, AnIdleWorkerWaitsForItsQueues) {
 }
 
 TEST_F(ArmTest, PacketsOnRingsKeepAWorkerAwake) {
-  expect_awake_for(*wiring->to_worker[0], *worker);
+  expect_awake_for(*wiring->to_worker[0][0], *worker);
+  expect_awake_for(*wiring->to_worker[1][0], *worker);
   expect_awake_for(*wiring->steer[0], *worker);
   expect_awake_for(*wiring->transmit[1][0], *worker);
 }
 
 TEST_F(ArmTest, PacketsOnRingsKeepTheStackAwake) {
-  expect_awake_for(*wiring->to_stack[0], *stack);
-  expect_awake_for(*wiring->to_stack[1], *stack);
+  expect_awake_for(*wiring->to_stack[0][0], *stack);
+  expect_awake_for(*wiring->to_stack[0][1], *stack);
+  expect_awake_for(*wiring->between[0], *stack);
 }
 
 TEST_F(ArmTest, FramesInAQueueKeepAWorkerAwakeUnlessTheBoxDrains) {
@@ -83,7 +85,7 @@ TEST_F(ArmTest, ANewConfigurationKeepsTheStackAwake) {
   stack->poll(Instant{1}, engine::kQuota);
   EXPECT_TRUE(arms(*stack)) << "it has seen it";
   rte_mbuf* pkts[kMaxBurst];
-  while (const unsigned n = wiring->to_worker[0]->receive(pkts, kMaxBurst)) rte_pktmbuf_free_bulk(pkts, n);
+  while (const unsigned n = wiring->to_worker[0][0]->receive(pkts, kMaxBurst)) rte_pktmbuf_free_bulk(pkts, n);
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ TEST_F(AnnounceTest, ManyAddressesAreSpread) {
 }
 
 TEST_F(AnnounceTest, TheFirstDeadlineIsAtOnce) {
-  stack = std::make_unique<stack::HostStack>(config, *table, account, pool_->mempool());
+  stack = std::make_unique<stack::HostStack>(config, *table, account, pool_->mempool(), *this);
   EXPECT_LE(stack->next_deadline(), now);
   out.clear();
 }

@@ -50,6 +50,7 @@ inline Octets option_mac(uint8_t type, const Mac& m) { return Octets{type, 1} + 
 struct Sent {
   Meta meta;
   Octets frame;
+  uint64_t ol_flags = 0;
   RingKind kind() const { return meta.kind; }
   Octets ip() const { return tail(frame, meta.l3); }
   Octets l4() const { return tail(frame, meta.l4); }
@@ -60,7 +61,7 @@ struct Sent {
   bool nd(uint8_t type) const { return ethertype() == 0x86dd && frame.size() > 54 && frame[20] == 58 && frame[54] == type; }
 };
 
-class Lab : public ::testing::Test, public stack::StackOut {
+class Lab : public ::testing::Test, public stack::StackOut, public stack::RouteQuery {
  public:
   void SetUp() override {
     static int number = 0;
@@ -81,7 +82,7 @@ class Lab : public ::testing::Test, public stack::StackOut {
   }
   void TearDown() override {
     if (!stack) return;
-    EXPECT_EQ(pool_->in_use(), stack->held());
+    EXPECT_EQ(pool_->in_use(), stack->held() + stack->held_by_tcp());
     EXPECT_EQ(open(), static_cast<int64_t>(stack->held()));
     stack.reset();
     EXPECT_EQ(pool_->in_use(), 0u);
@@ -91,7 +92,7 @@ class Lab : public ::testing::Test, public stack::StackOut {
   void start() {
     stack.reset();
     table = std::make_unique<NeighborTable>(neighbors, HashKey{{5, 6, 7, 8}});
-    stack = std::make_unique<stack::HostStack>(config, *table, account, pool_->mempool());
+    stack = std::make_unique<stack::HostStack>(config, *table, account, pool_->mempool(), *this);
     tick();
   }
 
@@ -132,6 +133,7 @@ class Lab : public ::testing::Test, public stack::StackOut {
     meta.worker = kWorker;
     stash(m) = meta;
     stack->receive(ifs, now, &m, 1, *this);
+    stack->flush(ifs, now, *this);
   }
   // A packet that a worker cannot send for want of the next hop's MAC.
   void resolve(std::string_view next_hop, uint16_t egress, uint8_t mark = 0, uint16_t in_port = 0) {
@@ -164,7 +166,7 @@ class Lab : public ::testing::Test, public stack::StackOut {
   }
 
   void emit(rte_mbuf* m) override {
-    Sent s{stash(m), octets_of(m)};
+    Sent s{stash(m), octets_of(m), m->ol_flags};
     EXPECT_EQ(m->nb_segs, 1);
     EXPECT_EQ(m->next, nullptr);
     PortAccount& row = account.row(m->port);
@@ -178,6 +180,27 @@ class Lab : public ::testing::Test, public stack::StackOut {
     to_host.push_back({stash(m), octets_of(m)});
     rte_pktmbuf_free(m);
   }
+  // Another stack engine's connections are those with a local port above `theirs`.
+  bool hand_over(const tcp::Tuple& t, rte_mbuf* m) override {
+    if (t.local_port <= theirs) return false;
+    account.row(m->port).consumed.add(1);
+    handed_over.push_back({stash(m), octets_of(m), m->ol_flags});
+    rte_pktmbuf_free(m);
+    return true;
+  }
+  std::optional<stack::Way> towards(const IpAddr& remote) const override {
+    for (uint16_t p = 0; p < ifs.port.size(); p++)
+      for (const Prefix& own : ifs.port[p].addresses)
+        if (own.contains(remote)) return stack::Way{own.addr, {p, kWorker}, ifs.port[p].mtu};
+    return std::nullopt;
+  }
+  bool own(const IpAddr& a) const override {
+    for (const Interface& i : ifs.port)
+      for (const Prefix& own : i.addresses)
+        if (own.addr == a) return true;
+    return false;
+  }
+  bool comes_here(const tcp::Tuple& t) const override { return t.local_port <= theirs; }
   // The oldest packet that came out, or fails the test.
   Sent take() {
     EXPECT_FALSE(out.empty()) << "nothing came out";
@@ -243,7 +266,8 @@ class Lab : public ::testing::Test, public stack::StackOut {
   Account account;
   Instant now{1000 * 1'000'000'000ll};
   std::unique_ptr<stack::HostStack> stack;
-  std::deque<Sent> out, to_host;
+  std::deque<Sent> out, to_host, handed_over;
+  uint16_t theirs = UINT16_MAX;
   unsigned wakeups = 0;
 
  protected:

@@ -257,7 +257,8 @@ TEST_F(LocalTest, ResetsAndMalformedSegmentsDrawNothing) {
   in4({.src = peer4, .dst = own4, .proto = 6}, wrong);
   for (uint8_t offset : Octets{0, 4, 6, 15}) in4({.src = peer4, .dst = own4, .proto = 6}, sealed(peer4, own4, 6, tcp(1, 2, kSyn, 0, 0, {}, offset), 16));
   nothing();
-  EXPECT_EQ(drops(DropReason::tcp_invalid), 25u);
+  EXPECT_EQ(drops(DropReason::tcp_invalid), 24u);
+  EXPECT_EQ(drops(DropReason::tcp_checksum), 1u);
 }
 
 TEST_F(LocalTest, ResetsAreRateLimited) {
