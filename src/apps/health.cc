@@ -150,7 +150,7 @@ void Health::finish(app::Api& api, Target& t, bool good) {
   if (good == t.up() || t.run_ < (good ? t.options_.rise : t.options_.fall)) return;
   t.counters_->up.store(good, std::memory_order_relaxed);
   t.counters_->changed.store(api.now(), std::memory_order_relaxed);
-  if (t.observer_) t.observer_->health_changed(t.tag_, good);
+  if (t.observer_) t.observer_->health_changed(api.now(), t.tag_, good);
 }
 
 }  // namespace sluice::apps

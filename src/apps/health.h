@@ -34,7 +34,7 @@ class Health final : public app::App {
  public:
   class Observer {
    public:
-    virtual void health_changed(uint32_t tag, bool up) = 0;
+    virtual void health_changed(int64_t now, uint32_t tag, bool up) = 0;
 
    protected:
     ~Observer() = default;

@@ -60,7 +60,12 @@ Host::Host(stack::TcpHost& tcp, uint32_t slices)
   add(kHealthSlot, &health_, nullptr);
 }
 
-Host::~Host() = default;
+Host::~Host() {
+  for (unsigned i = 0; i < slots_; i++) {
+    current_ = i;
+    if (slot_[i].service) slot_[i].service->abandon(*this);
+  }
+}
 
 // --- turns
 
@@ -185,7 +190,7 @@ void Host::add(unsigned slot, app::App* a, Service* s) {
   slot_[slot] = {a, s};
   slots_ = std::max(slots_, slot + 1);
   current_ = slot;
-  if (s) s->attach({&log_, &health_});
+  if (s) s->attach(&health_);
   a->start(*this);
 }
 

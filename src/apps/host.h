@@ -21,7 +21,7 @@
 namespace sluice::apps {
 
 // A change of services, made by the control thread. It and the services it starts outlive their use by the lcore: an
-// update until taken(), a service until Service::left().
+// update until taken(), a service until Service::left() or the host's end.
 struct Update {
   std::vector<Service*> stop;    // drained; each left() in the end
   std::vector<Service*> start;   // behind the stops, so that an address may change hands
@@ -49,7 +49,6 @@ class Host final : public app::Api {
   // --- control thread
   // false: the one before has not been taken yet. The lcore sees it in its next turn.
   bool submit(Update* u);
-  EventLog& log() { return log_; }               // drain() and `suppressed`
 
   // --- app::Api
   int64_t now() const override { return now_.ns; }
@@ -110,7 +109,6 @@ class Host final : public app::Api {
   Buffers& buffers_;
   Instant now_{};
   tcp::Slab<Guard> guards_;
-  EventLog log_;
   Health health_;
 
   struct Slot {

@@ -14,9 +14,9 @@ int64_t after(int64_t t, Duration d) { return d.ns > 0 ? t + d.ns : INT64_MAX; }
 
 }  // namespace
 
-Http::Http(const ServiceConfig& c, uint16_t number, std::shared_ptr<const HttpContent> content,
+Http::Http(const ServiceConfig& c, uint16_t number, EventLog* log, std::shared_ptr<const HttpContent> content,
            std::shared_ptr<HttpPages> pages)
-    : PooledService(c, number), content_(std::move(content)), pages_(std::move(pages)),
+    : PooledService(c, number, log), content_(std::move(content)), pages_(std::move(pages)),
       limits_{c.http.head_most, c.http.body_most}, requests_(c.connections), waiting_(c.connections + 1024) {}
 
 // --- events
@@ -391,7 +391,7 @@ void Http::timeout(app::Api& api, uint32_t i) {
 // --- the log
 
 void Http::log(app::Api& api, const HttpConnection& c, unsigned status, std::string_view target) {
-  LogRecord* r = around_.log ? around_.log->begin(api.now()) : nullptr;
+  LogRecord* r = log_ ? log_->begin(api.now()) : nullptr;
   if (!r) return;
   r->kind = LogRecord::Kind::request;
   r->service = number_;
@@ -403,7 +403,7 @@ void Http::log(app::Api& api, const HttpConnection& c, unsigned status, std::str
   }
   const size_t n = std::min(target.find_first_of("\r\n"), std::min(target.size(), sizeof r->target));
   std::copy_n(target.begin(), n, r->target);
-  around_.log->commit();
+  log_->commit();
 }
 
 }  // namespace sluice::apps

@@ -53,7 +53,7 @@ class Http final : public PooledService<HttpConnection> {
  public:
   static constexpr Duration kLinger = Duration::seconds(5);
 
-  Http(const ServiceConfig& c, uint16_t number, std::shared_ptr<const HttpContent> content,
+  Http(const ServiceConfig& c, uint16_t number, EventLog* log, std::shared_ptr<const HttpContent> content,
        std::shared_ptr<HttpPages> pages);
 
  private:

@@ -27,17 +27,12 @@ struct ServiceCounters {
   Counter bytes_in, bytes_out;  // from and to clients; out: acknowledged
   Counter failures;         // connections that ended by a reset or a time-out of TCP
   Counter timeouts;         // connections that the service ended for being idle or slow
+  Counter unserved;         // proxy: no backend could be had
   Counter overloads;        // connections that it ended for want of a buffer or another pool
   Counter bad_requests;     // http: malformed or beyond a limit
   Counter listen_failures;  // addresses that could not be listened on
 
   uint64_t connections() const { return accepted.get() - ended.get(); }
-};
-
-// What a Host lends its services.
-struct Surroundings {
-  EventLog* log = nullptr;
-  Health* health = nullptr;
 };
 
 // Counts the slices that refer to a service's memory: while there are any, it must not be destroyed.
@@ -53,8 +48,9 @@ class Held final : public app::Keeper {
 
 class Service : public app::App {
  public:
-  explicit Service(const ServiceConfig& c, uint16_t number = 0)
-      : config_(c), number_(number), counters_(std::make_shared<ServiceCounters>()) {
+  // `number` names it in the log, which may be null and outlives it.
+  Service(const ServiceConfig& c, uint16_t number, EventLog* log)
+      : config_(c), number_(number), log_(log), counters_(std::make_shared<ServiceCounters>()) {
     listeners_.reserve(c.listen.size());
   }
 
@@ -66,13 +62,15 @@ class Service : public app::App {
   bool left() const { return left_.load(std::memory_order_acquire); }
 
   // --- lcore
-  void attach(const Surroundings& s) { around_ = s; }
+  void attach(Health* h) { health_ = h; }
   void start(app::Api& api) override;
   // Stops listening. Connections end as soon as what is under way is finished, and at `until` in any case.
   void drain(app::Api& api, int64_t until);
   // Draining, without connections, and nobody refers to its memory.
   virtual bool finished() const = 0;
   void leave() { left_.store(true, std::memory_order_release); }
+  // The engine ends: buffers are given back, connections just forgotten.
+  virtual void abandon(app::Api& api) = 0;
 
  protected:
   virtual app::Options listen_options() const;
@@ -82,8 +80,9 @@ class Service : public app::App {
 
   const ServiceConfig config_;
   const uint16_t number_;
+  EventLog* const log_;
   std::shared_ptr<ServiceCounters> counters_;
-  Surroundings around_;
+  Health* health_ = nullptr;
   int64_t drain_until_ = INT64_MAX;
 
  private:
@@ -96,8 +95,8 @@ class Service : public app::App {
 template <class Connection>
 class PooledService : public Service {
  public:
-  PooledService(const ServiceConfig& c, uint16_t number)
-      : Service(c, number), pool_(c.connections), timeouts_(c.connections) {}
+  PooledService(const ServiceConfig& c, uint16_t number, EventLog* log)
+      : Service(c, number, log), pool_(c.connections), timeouts_(c.connections) {}
 
   void events(app::Api& api, std::span<const app::Event> batch) override {
     for (const app::Event& e : batch) {
@@ -120,6 +119,10 @@ class PooledService : public Service {
     const int64_t d = timeouts_.deadline();
     if (!draining()) return d;
     return drain_at_ < pool_.touched() ? 0 : std::min(d, drain_until_);
+  }
+  void abandon(app::Api& api) override {
+    for (uint32_t i = 0; i < pool_.touched(); i++)
+      if (!pool_[i].conn.none()) forget(api, i);
   }
   bool finished() const override { return draining() && pool_.used() == 0 && held_.slices() == 0; }
 
@@ -155,11 +158,6 @@ class PooledService : public Service {
     timeouts_.set(i, d.ns > 0 ? api.now() + d.ns : INT64_MAX, api.now());
   }
 
-  Pool<Connection> pool_;
-  Timeouts timeouts_;
-  Held held_;
-
- private:
   void accept(app::Api& api, const app::Event& e) {
     const uint32_t i = draining() ? kNone : pool_.take();
     if (i == kNone) {
@@ -172,6 +170,12 @@ class PooledService : public Service {
     api.set_user(e.conn, i);
     accepted(api, i, e);
   }
+
+  Pool<Connection> pool_;
+  Timeouts timeouts_;
+  Held held_;
+
+ private:
   void drain_some(app::Api& api) {
     for (unsigned k = 0; k < kTickBudget && drain_at_ < pool_.touched(); k++, drain_at_++)
       if (!pool_[drain_at_].conn.none()) drain_connection(api, drain_at_);

@@ -41,7 +41,7 @@ bool Small::idle(app::Api& api, uint32_t i) {
 
 // --- echo
 
-Echo::Echo(const ServiceConfig& c, uint16_t number) : Small(c, number), waiting_(c.connections + 1024) {}
+Echo::Echo(const ServiceConfig& c, uint16_t number, EventLog* log) : Small(c, number, log), waiting_(c.connections + 1024) {}
 
 void Echo::accepted(app::Api& api, uint32_t i, const Event&) { progress(api, i); }
 
@@ -51,37 +51,42 @@ void Echo::event(app::Api& api, uint32_t i, const Event& e) {
     case Kind::data:
       counters_->bytes_in.add(e.length);
       progress(api, i);
-      return after(api, i, splice_data(api, waiting_, c.echo, c.conn, c.conn, true, e));
+      if (splice_data(api, waiting_, c.echo, c.conn, c.conn, true, e)) return retry(api, i);
+      counters_->overloads.add(1);
+      return abort(api, i);
     case Kind::sent:
       counters_->bytes_out.add(e.length);
       progress(api, i);
       splice_sent(api, c.echo, c.conn, e.length);
-      return after(api, i, splice_more(api, waiting_, c.echo, c.conn, c.conn));
+      splice_more(api, waiting_, c.echo, c.conn, c.conn);
+      return retry(api, i);
     case Kind::peer_closed:
       c.echo.eof = true;
-      return after(api, i, splice_more(api, waiting_, c.echo, c.conn, c.conn));
+      splice_more(api, waiting_, c.echo, c.conn, c.conn);
+      return retry(api, i);
     case Kind::failed: counters_->failures.add(1); [[fallthrough]];
     default: return forget(api, i);
   }
 }
 
-void Echo::after(app::Api& api, uint32_t i, Relay r) {
-  if (r == Relay::waiting) arm(api, i, kRetry);
-  if (r != Relay::broken) return;
-  counters_->overloads.add(1);
-  abort(api, i);
+void Echo::retry(app::Api& api, uint32_t i) {
+  if (pool_[i].echo.stuck()) arm(api, i, kRetry);
 }
 
 void Echo::timeout(app::Api& api, uint32_t i) {
-  if (!idle(api, i)) return after(api, i, splice_more(api, waiting_, pool_[i].echo, pool_[i].conn, pool_[i].conn));
-  counters_->timeouts.add(1);
-  abort(api, i);
+  SmallConnection& c = pool_[i];
+  if (idle(api, i)) {
+    counters_->timeouts.add(1);
+    return abort(api, i);
+  }
+  splice_more(api, waiting_, c.echo, c.conn, c.conn);
+  retry(api, i);
 }
 
 void Echo::drain_connection(app::Api& api, uint32_t i) {
   SmallConnection& c = pool_[i];
   c.echo.eof = true;
-  after(api, i, splice_more(api, waiting_, c.echo, c.conn, c.conn));
+  splice_more(api, waiting_, c.echo, c.conn, c.conn);
 }
 
 void Echo::released(app::Api& api, uint32_t i) { pool_[i].echo.waiting.free_all(api, waiting_); }

@@ -29,7 +29,7 @@ class Small : public PooledService<SmallConnection> {
 // Sends back what it gets; ends its side when the peer has ended its own and all has been sent.
 class Echo final : public Small {
  public:
-  Echo(const ServiceConfig& c, uint16_t number);
+  Echo(const ServiceConfig& c, uint16_t number, EventLog* log);
 
  private:
   void accepted(app::Api& api, uint32_t i, const app::Event& e) override;
@@ -37,7 +37,7 @@ class Echo final : public Small {
   void timeout(app::Api& api, uint32_t i) override;
   void drain_connection(app::Api& api, uint32_t i) override;
   void released(app::Api& api, uint32_t i) override;
-  void after(app::Api& api, uint32_t i, Relay r);
+  void retry(app::Api& api, uint32_t i);
 
   WaitingPool waiting_;
 };

@@ -30,40 +30,43 @@ void WaitingQueue::free_all(app::Api& api, WaitingPool& pool) {
   }
 }
 
-Relay splice_data(app::Api& api, WaitingPool& pool, Splice& s, app::Conn from, app::Conn to, bool ready,
-                  const app::Event& e) {
-  if (ready && s.waiting.empty()) {
-    const app::Slice slice{e.bytes, e.length, e.buffer, nullptr};
-    const Outcome o = api.send(to, {&slice, 1});
-    if (o == Outcome::ok) return Relay::ok;
-    if (o != Outcome::full) {  // `to` has gone; its own event says so
-      api.free_buffer(e.buffer);
-      return Relay::ok;
-    }
-  }
+namespace {
+
+// Anything but ok and full: the destination has gone, as its own event says, and the bytes with it.
+Outcome pass_on(app::Api& api, Splice& s, app::Conn to, const app::Slice& slice) {
+  const Outcome o = api.send(to, {&slice, 1});
+  if (o == Outcome::ok) s.in_flight += slice.length;
+  else if (o != Outcome::full) api.free_buffer(slice.buffer);
+  return o;
+}
+
+}  // namespace
+
+bool splice_data(app::Api& api, WaitingPool& pool, Splice& s, app::Conn from, app::Conn to, bool ready,
+                 const app::Event& e) {
+  if (ready && s.waiting.empty() && pass_on(api, s, to, {e.bytes, e.length, e.buffer, nullptr}) != Outcome::full)
+    return true;
   if (!s.waiting.push(pool, e)) {
     api.free_buffer(e.buffer);
-    return Relay::broken;
+    return false;
   }
   if (!s.paused) api.pause(from);
   s.paused = true;
-  return Relay::waiting;
+  return true;
 }
 
 uint32_t splice_sent(app::Api& api, Splice& s, app::Conn from, uint32_t length) {
   const uint32_t own = std::min(s.prefix, length);
   s.prefix -= own;
+  s.in_flight -= length;
   if (length > own) api.done(from, nullptr, length - own);
   return length - own;
 }
 
-Relay splice_more(app::Api& api, WaitingPool& pool, Splice& s, app::Conn from, app::Conn to) {
+void splice_more(app::Api& api, WaitingPool& pool, Splice& s, app::Conn from, app::Conn to) {
   while (!s.waiting.empty()) {
-    Waiting& w = pool[s.waiting.first];
-    const app::Slice slice{w.bytes, w.length, w.buffer, nullptr};
-    const Outcome o = api.send(to, {&slice, 1});
-    if (o == Outcome::full) return Relay::waiting;
-    if (o != Outcome::ok) api.free_buffer(w.buffer);
+    const Waiting& w = pool[s.waiting.first];
+    if (pass_on(api, s, to, {w.bytes, w.length, w.buffer, nullptr}) == Outcome::full) return;
     s.waiting.pop(pool);
   }
   if (s.paused) api.resume(from);
@@ -72,7 +75,6 @@ Relay splice_more(app::Api& api, WaitingPool& pool, Splice& s, app::Conn from, a
     api.shutdown(to);
     s.shut = true;
   }
-  return Relay::ok;
 }
 
 }  // namespace sluice::apps

@@ -31,20 +31,24 @@ struct WaitingQueue {
 
 struct Splice {
   WaitingQueue waiting;
-  uint32_t prefix = 0;     // bytes of our own in front that are not acknowledged yet
+  uint64_t in_flight = 0;  // bytes sent to the destination that it has not acknowledged, prefix included
+  uint32_t prefix = 0;     // of these, bytes of our own in front
   bool eof = false;        // the source sends no more
   bool shut = false;       // … and the destination has been told
   bool paused = false;     // the source
+
+  // Something waits, and no acknowledgment will come to say that there is room: a shared pool was short.
+  bool stuck() const { return !waiting.empty() && in_flight == 0; }
 };
 
-enum class Relay : uint8_t { ok, waiting, broken };  // broken: out of items; the connection cannot go on
-
-// A data event of `from`. With `to` not ready (none, or connecting) it waits.
-Relay splice_data(app::Api& api, WaitingPool& pool, Splice& s, app::Conn from, app::Conn to, bool ready, const app::Event& e);
+// A data event of `from`. With `to` not ready (none, or connecting) it waits. false: no item left to wait in; bytes are
+// lost, and the connection cannot go on.
+bool splice_data(app::Api& api, WaitingPool& pool, Splice& s, app::Conn from, app::Conn to, bool ready,
+                 const app::Event& e);
 // `to` has acknowledged so much. Returns how much of it came from `from`.
 uint32_t splice_sent(app::Api& api, Splice& s, app::Conn from, uint32_t length);
 // Sends what waits, and then the end of the stream. To be called when there may be room: after `sent`, `connected`,
-// `peer_closed`, and when a little time has passed with something waiting.
-Relay splice_more(app::Api& api, WaitingPool& pool, Splice& s, app::Conn from, app::Conn to);
+// `peer_closed`, and when a little time has passed while stuck().
+void splice_more(app::Api& api, WaitingPool& pool, Splice& s, app::Conn from, app::Conn to);
 
 }  // namespace sluice::apps
