@@ -78,7 +78,8 @@ void Machine::release(Tcb& c) {
 }
 
 void Machine::release_if_idle(Tcb& c) {
-  if (c.state == State::closed && !c.dirty && !c.ready) release(c);
+  const bool untold = !c.orphan && (c.pending || c.rx.queue_head);  // paused: the rest is told when it goes on
+  if (c.state == State::closed && !c.dirty && !c.ready && !untold) release(c);
 }
 
 Tcb* Machine::find(ConnId id) {
