@@ -193,7 +193,6 @@ void Machine::life_timer(Tcb& c) {
     return end(c, Failure::timed_out);
   }
   c.keepalive_sent++;
-  core.count.keepalives++;
   send_keepalive(core, c);
   core.arm(c, Timer::life, core.now + t.keepalive_interval);
 }
@@ -203,7 +202,6 @@ void Machine::timer(uint32_t id) {
   switch (static_cast<Timer>(id % kTimers)) {
     case Timer::retransmit:
       if (!retransmit_timer(core, c)) {
-        core.count.user_timeouts += c.synchronized();
         if (c.synchronized()) send_reset(core, c);
         end(c, Failure::timed_out);
       }

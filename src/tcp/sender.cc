@@ -135,8 +135,9 @@ Acked acknowledge(Core& core, Tcb& c, const InSegment& s) {
   if (n.acked) {
     if (!was_closed || c.snd_wnd) tx.backoff = 0;
     progressed(core, c);
-  } else if (!c.snd_wnd || was_closed) {
-    tx.progress_at = core.now;  // RFC 9293 3.8.6.1: a closed window is no failure while the peer answers
+  } else if ((!c.snd_wnd || was_closed) && !c.orphan) {
+    // RFC 9293 3.8.6.1: a closed window is no failure while the peer answers; but nobody waits for an orphan's end.
+    tx.progress_at = core.now;
   }
   if (new_waits(c) || resend_waits(c)) core.mark(c);
   schedule(core, c);
