@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace sluice::tcp {
 namespace {
@@ -53,7 +54,7 @@ void Congestion::start(const Tuning& t, Instant now, uint32_t mss, bool syn_lost
   initial_segments_ = std::max<uint8_t>(t.initial_window, 1);
   mss_ = mss;
   cwnd_ = syn_lost ? mss : initial_window();
-  last_growth_ = now;
+  last_ack_ = now;
 }
 
 void Congestion::set_mss(uint32_t mss) {
@@ -64,6 +65,7 @@ void Congestion::set_mss(uint32_t mss) {
 void Congestion::add(uint32_t bytes) { cwnd_ = std::min(cwnd_ + bytes, kMaxWindow); }
 
 bool Congestion::round_ends(uint32_t acked, uint32_t in_flight) {
+  round_left_ = std::min(round_left_, in_flight);  // what was in flight then is part of what is now
   if (acked < round_left_) {
     round_left_ -= acked;
     peak_ = std::max(peak_, in_flight);
@@ -82,14 +84,11 @@ bool Congestion::used(uint32_t in_flight) {
 
 void Congestion::on_ack(Instant now, uint32_t acked, uint32_t in_flight, Duration srtt, Duration rtt) {
   const bool round_end = round_ends(acked, in_flight);
-  if (!used(in_flight)) {
-    last_growth_ = now;
-    return;
-  }
-  if (slow_start()) grow_slow_start(acked, round_end, rtt);
+  const Duration since = now - std::exchange(last_ack_, now);
+  if (!used(in_flight)) cubic_.epoch = cubic_.epoch + since;
+  else if (slow_start()) grow_slow_start(acked, round_end, rtt);
   else if (algorithm_ == CongestionControl::newreno) grow_newreno(acked);
   else grow_cubic(now, acked, srtt);
-  last_growth_ = now;
 }
 
 // RFC 9406 4.2 lets an ACK count for at most L = 8 segments where nothing paces. An initial window is a burst that the
@@ -139,41 +138,44 @@ void Congestion::grow_newreno(uint32_t acked) {
 }
 
 // RFC 9438 4.2, and 4.8 where no reduction by loss went before.
-void Congestion::begin_cubic_epoch() {
-  cubic_.begun = true;
-  cubic_.elapsed = 0;
+void Congestion::begin_cubic_epoch(Instant now) {
+  cubic_.epoch = now;
+  cubic_.w_est = static_cast<float>(cwnd_);
+  acked_ = 0;
   fraction_ = 0;
-  w_est_ = cwnd_;
-  const double below = (static_cast<double>(cubic_.w_max) - cwnd_) / mss_;
-  if (below > 0) {
-    cubic_.k = static_cast<float>(std::cbrt(below / kCubicC));
-  } else {
-    cubic_.k = 0;
-    cubic_.w_max = static_cast<float>(cwnd_);
-  }
+  const float below = (cubic_.w_max - cubic_.w_est) / static_cast<float>(mss_);
+  cubic_.k = below > 0 ? std::cbrt(below / static_cast<float>(kCubicC)) : 0;
+  cubic_.w_max = std::max(cubic_.w_max, cubic_.w_est);
+}
+
+// RFC 9438 4.3: as fast as NewReno with the same average, and as NewReno itself from the old window on. In steps of a
+// 32nd of the window, which a float can tell apart.
+void Congestion::grow_reno_estimate(uint32_t acked) {
+  acked_ += acked;
+  if (acked_ < cwnd_ / 32) return;
+  const float alpha = cubic_.w_est < static_cast<float>(cubic_.cwnd_prior) ? static_cast<float>(kCubicAlpha) : 1;
+  cubic_.w_est += alpha * static_cast<float>(mss_) * static_cast<float>(acked_) / static_cast<float>(cwnd_);
+  acked_ = 0;
 }
 
 void Congestion::grow_cubic(Instant now, uint32_t acked, Duration srtt) {
-  if (!cubic_.begun) begin_cubic_epoch();
-  else cubic_.elapsed += static_cast<float>(seconds(now - last_growth_));
-
-  const double cwnd = cwnd_, share = acked / cwnd;
-  const auto curve = [&](double t) {
-    const double d = t - cubic_.k;
+  if (cubic_.epoch == Instant::never()) begin_cubic_epoch(now);
+  grow_reno_estimate(acked);
+  const double cwnd = cwnd_;
+  const auto curve = [&](Duration t) {
+    const double d = seconds(t) - cubic_.k;
     return kCubicC * d * d * d * mss_ + cubic_.w_max;
   };
-  // RFC 9438 4.3: as fast as NewReno with the same average, and as NewReno itself from the old window on.
-  w_est_ += (w_est_ < prior_cwnd_ ? kCubicAlpha : 1.0) * share * mss_;
   double grown;
-  if (curve(cubic_.elapsed) < w_est_) {
-    grown = std::max(w_est_, cwnd);
+  if (curve(now - cubic_.epoch) < cubic_.w_est) {
+    grown = std::max<double>(cubic_.w_est, cwnd);
   } else {
-    const double target = std::clamp(curve(cubic_.elapsed + seconds(srtt)), cwnd, 1.5 * cwnd);  // 4.4, 4.5
-    grown = cwnd + (target - cwnd) * share + fraction_;
+    const double target = std::clamp(curve(now - cubic_.epoch + srtt), cwnd, 1.5 * cwnd);  // 4.4, 4.5
+    grown = cwnd + (target - cwnd) * acked / cwnd + fraction_;
   }
-  const double whole = std::floor(grown);
-  fraction_ = static_cast<float>(grown - whole);
-  cwnd_ = static_cast<uint32_t>(std::min<double>(whole, kMaxWindow));
+  const double whole = std::floor(std::min<double>(grown, kMaxWindow));
+  fraction_ = static_cast<float>(std::min(grown - whole, 1.0));
+  cwnd_ = static_cast<uint32_t>(whole);
 }
 
 void Congestion::save() {
@@ -188,7 +190,8 @@ void Congestion::reduce(uint32_t in_flight, float factor) {
   // RFC 9438 4.7, fast convergence: a window smaller than the last one makes room for others.
   const float cwnd = static_cast<float>(cwnd_);
   cubic_.w_max = cwnd < cubic_.w_max ? cwnd * (1 + factors(algorithm_).loss) / 2 : cwnd;
-  cubic_.begun = false;
+  cubic_.cwnd_prior = cwnd_;
+  cubic_.epoch = Instant::never();
   ssthresh_ = std::max(static_cast<uint32_t>(window * factor), 2 * mss_);
   acked_ = 0;
   css_rounds_ = 0;
@@ -238,7 +241,6 @@ void Congestion::on_timeout(Instant, uint32_t in_flight, bool first) {
 
 void Congestion::on_ecn(Instant, uint32_t in_flight) {
   undoable_ = false;
-  prior_cwnd_ = cwnd_;
   reduce(in_flight, factors(algorithm_).ecn);
   cwnd_ = ssthresh_;
 }
@@ -249,19 +251,19 @@ void Congestion::undo() {
   cwnd_ = std::max(cwnd_, prior_cwnd_);
   ssthresh_ = prior_ssthresh_;
   cubic_ = prior_cubic_;
-  w_est_ = cwnd_;
 }
 
 void Congestion::after_idle(Instant now, Duration idle, Duration rto) {
-  last_growth_ = now;
+  last_ack_ = now;
   round_left_ = peak_ = last_peak_ = 0;
   if (idle <= rto) return;
   const uint32_t restart = std::min(initial_window(), cwnd_);
   if (restart == cwnd_) return;
-  // What was there is worth something: slow start leads back to most of it (RFC 2861, kept in 7661's spirit).
-  if (ssthresh_ != UINT32_MAX || cwnd_ > initial_window()) ssthresh_ = std::max(ssthresh_ == UINT32_MAX ? 0 : ssthresh_, cwnd_ / 4 * 3);
+  // What was there is worth something: slow start leads back to most of it (RFC 7661 4.4.2's 3/4).
+  const uint32_t most = static_cast<uint32_t>(uint64_t{cwnd_} * 3 / 4);
+  ssthresh_ = ssthresh_ == UINT32_MAX ? most : std::max(ssthresh_, most);
   cwnd_ = restart;
-  cubic_.begun = false;
+  cubic_.epoch = Instant::never();
   acked_ = 0;
 }
 

@@ -49,11 +49,13 @@ class Congestion {
   const char* name() const;
 
  private:
-  // RFC 9438's curve since the last reduction. Windows in bytes, times in seconds.
+  // RFC 9438's congestion avoidance stage. Windows in bytes, times in seconds.
   struct Cubic {
     float w_max = 0, k = 0;
-    float elapsed = 0;  // of the congestion avoidance stage, without the time when the window was not used
-    bool begun = false;
+    float w_est = 0;          // what NewReno would have
+    uint32_t cwnd_prior = 0;  // before the last reduction
+    Instant epoch = Instant::never();  // the stage's begin, moved on by the time when the window was not used;
+                                       // never(): it has not begun
   };
 
   uint32_t initial_window() const;
@@ -64,7 +66,8 @@ class Congestion {
   void grow_slow_start(uint32_t acked, bool round_end, Duration rtt);
   void grow_newreno(uint32_t acked);
   void grow_cubic(Instant now, uint32_t acked, Duration srtt);
-  void begin_cubic_epoch();
+  void begin_cubic_epoch(Instant now);
+  void grow_reno_estimate(uint32_t acked);
   uint32_t slow_start_divisor(bool round_end, Duration rtt);
   void add(uint32_t bytes);
 
@@ -77,16 +80,15 @@ class Congestion {
   uint32_t round_min_ = 0, last_round_min_ = 0, css_base_ = 0;
 
   uint32_t mss_ = 536, cwnd_ = 0, ssthresh_ = UINT32_MAX;
-  uint32_t acked_ = 0;                          // NewReno: bytes acknowledged towards the next segment of growth
+  uint32_t acked_ = 0;                          // NewReno: bytes acknowledged towards the next segment of growth; CUBIC: not yet in w_est
   uint32_t peak_ = 0, last_peak_ = 0;           // most in flight in this and in the last round: RFC 7661's pipeACK
   uint32_t recover_fs_ = 0, prr_delivered_ = 0, prr_out_ = 0;  // RFC 6937 2
+  float fraction_ = 0;                                         // CUBIC: of a byte, not yet in cwnd_
 
   Cubic cubic_;
-  float fraction_ = 0;    // CUBIC: of a byte, not yet in cwnd_
-  double w_est_ = 0;      // what NewReno would have
-  Instant last_growth_{}; // the last ACK that counted towards elapsed
+  Instant last_ack_{};
 
-  // Before the reduction, for undo(); prior_cwnd_ is RFC 9438's cwnd_prior too.
+  // Before the reduction, for undo().
   uint32_t prior_cwnd_ = 0, prior_ssthresh_ = UINT32_MAX;
   Cubic prior_cubic_;
 };
