@@ -17,7 +17,7 @@ BELOW = {
     "shed": {"port", "base", "wire", "packet", "bpf"},
     "engine": {"path", "stack", "apps", "port", "shed", "tcp", "table", "packet", "wire", "base", "bpf"},
     "config": {"base", "wire"},
-    "control": {"config", "engine", "path", "stack", "table", "tcp", "port", "shed", "packet", "wire", "base",
+    "control": {"config", "engine", "apps", "sluice/app.h", "path", "stack", "table", "tcp", "port", "shed", "packet", "wire", "base",
                 "sluice/control.h"},
     "daemon": None,  # everything
     "ctl": {"sluice/control.h", "base"},

@@ -46,8 +46,6 @@ void check_kind(const Service& s, const std::string& base, Findings& f) {
     f.add(base, "what the service does is missing: echo, discard, chargen, http or proxy");
   else if (said.size() > 1)
     f.add(base + "." + said[1], std::string("the service is ") + said[0] + " already; a service does one thing");
-  if (s.kind == ServiceKind::http && s.http.body && !s.http.files.empty())
-    f.add(base + ".http.body", "with files there is no body: what is not among them does not exist");
   if (s.kind == ServiceKind::http && !s.http.body && s.http.files.empty() && !s.http.metrics && !s.http.healthz)
     f.add(base + ".http", "there is nothing to answer with: body, files, metrics or healthz");
 }

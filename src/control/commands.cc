@@ -15,6 +15,11 @@ const std::vector<Verb>& verbs() {
       {"neighbors", "next hops' MAC addresses and their states", run_neighbors},
       {"rules", "filter rules in order, with what they matched", run_rules},
       {"flows", "flows (src, dst, proto, port, limit)", run_flows},
+      {"tcp.list", "the box's TCP connections (state, local, remote, port, service, limit, cursor)", run_tcp_list},
+      {"tcp.show", "one connection in full (id, or remote)", run_tcp_show},
+      {"tcp.counters", "what TCP has done (nonzero)", run_tcp_counters},
+      {"tcp.close", "ends our side of a connection (id, or remote)", run_tcp_close},
+      {"tcp.abort", "resets a connection (id, or remote)", run_tcp_abort},
       {"drops", "packets not sent, by reason and port", run_drops},
       {"audit", "proof that every packet is accounted for", run_audit},
       {"events", "what happened to ports and lcores (since)", run_events},
@@ -39,6 +44,13 @@ uint16_t port_named(const Context& c, const Params& p, const char* field, const 
     list += (list.empty() ? "" : ", ") + ports[i]->info().name;
   }
   p.invalid(field, "there is no port '" + name.substr(0, 64) + "'; ports are " + list);
+}
+
+std::optional<Prefix> prefix_of(const Params& p, const char* field, const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  if (auto x = parse_prefix(text)) return x;
+  if (auto a = parse_ip(text)) return Prefix{*a, static_cast<uint8_t>(a->bits())};
+  p.invalid(field, "'" + text.substr(0, 64) + "' is no address and no prefix");
 }
 
 std::string port_name(const Context& c, uint16_t index) {

@@ -45,6 +45,12 @@ json run_routes(Context&, Params&);
 json run_neighbors(Context&, Params&);
 json run_rules(Context&, Params&);
 json run_flows(Context&, Params&);
+json run_services(Context&, Params&);
+json run_tcp_list(Context&, Params&);
+json run_tcp_show(Context&, Params&);
+json run_tcp_counters(Context&, Params&);
+json run_tcp_close(Context&, Params&);
+json run_tcp_abort(Context&, Params&);
 json run_drops(Context&, Params&);
 json run_audit(Context&, Params&);
 json run_events(Context&, Params&);
@@ -56,6 +62,8 @@ json run_stop(Context&, Params&);
 // The index of a port by name; throws what Params::invalid throws.
 uint16_t port_named(const Context& c, const Params& p, const char* field, const std::string& name);
 std::string port_name(const Context& c, uint16_t index);
+// An address or prefix; none where the text is empty. Throws what Params::invalid throws.
+std::optional<Prefix> prefix_of(const Params& p, const char* field, const std::string& text);
 double unix_now();
 
 }  // namespace sluice::control

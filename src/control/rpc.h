@@ -28,6 +28,7 @@ class Params {
   uint64_t number(const char* field, uint64_t fallback, uint64_t low, uint64_t high);
   std::string text(const char* field, const std::string& fallback = "");
   bool flag(const char* field, bool fallback = false);
+  const std::string& method() const { return method_; }
   bool has(const char* field) const { return object_.contains(field); }
   void finish() const;
   [[noreturn]] void invalid(const std::string& field, const std::string& what) const;

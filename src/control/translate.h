@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "apps/service_config.h"
 #include "config/model.h"
 #include "engine/box.h"
 #include "port/options.h"
@@ -26,6 +27,9 @@ std::vector<PortFacts> port_facts(const engine::Box& box, const std::vector<Port
 
 port::Options port_options(const config::Port& p, uint16_t index);
 engine::BoxOptions box_options(const config::Model& m);
+tcp::Config tcp_config(const config::Tcp& t);
+std::vector<apps::ServiceConfig> service_configs(const config::Model& m);
+std::vector<stack::UdpBinding> udp_bindings(const config::Model& m);
 
 // MiB of EAL heap for this configuration: two generations of its tables (while one replaces the other), and what
 // EAL and the drivers take. Reads the route files; what it cannot read counts as nothing, for build_snapshot will

@@ -92,20 +92,64 @@ bool read_file(const std::string& path, std::string& text) {
   return true;
 }
 
+// A verb of the command line, and options that fill in fields of its request.
+struct Verbs {
+  CLI::App& app;
+  Request& r;
+
+  CLI::App* verb(const char* name, const char* method, const char* help) {
+    CLI::App* s = app.add_subcommand(name, help);
+    s->callback([&to = r, method] { to.method = method; });
+    return s;
+  }
+  void text(CLI::App* s, const char* option, const char* field, const char* help) {
+    s->add_option_function<std::string>(
+        option, [&to = r, field](const std::string& v) { to.params[field] = v; }, help);
+  }
+  void number(CLI::App* s, const char* option, const char* field, const char* help) {
+    s->add_option_function<uint64_t>(
+        option, [&to = r, field](uint64_t v) { to.params[field] = v; }, help);
+  }
+};
+
+void add_filter_of_connections(Verbs v, CLI::App* s) {
+  v.text(s, "--state", "state", "established, time-wait, syn-received, …");
+  v.text(s, "--local", "local", "own address or prefix");
+  v.text(s, "--remote", "remote", "peer's address or prefix");
+  v.number(s, "--port", "port", "own or peer's port");
+  v.text(s, "--service", "service", "this service's only");
+  v.number(s, "--limit", "limit", "at most so many (100)");
+}
+
+// tcp [list], tcp show, tcp counters, tcp close, tcp abort.
+void add_tcp(CLI::App& app, Request& r) {
+  CLI::App* tcp = app.add_subcommand("tcp", "the box's own TCP connections: list, show, counters, close, abort");
+  Verbs v{*tcp, r};
+  add_filter_of_connections(v, tcp);
+  tcp->require_subcommand(0, 1);
+  tcp->callback([&r] {
+    if (r.method.empty()) r.method = "tcp.list";
+  });
+  add_filter_of_connections(v, v.verb("list", "tcp.list", "connections; the same as tcp alone"));
+  v.verb("counters", "tcp.counters", "what TCP has done")
+      ->add_flag_callback("--nonzero", [&r] { r.params["nonzero"] = true; }, "only what has happened");
+  for (const auto& [name, method, help] : {std::tuple{"show", "tcp.show", "one connection in full"},
+                                           std::tuple{"close", "tcp.close", "end our side of a connection"},
+                                           std::tuple{"abort", "tcp.abort", "reset a connection"}})
+    v.verb(name, method, help)
+        ->add_option_function<std::string>(
+            "connection", [&r](const std::string& c) { r.params[c.find(':') == c.npos ? "id" : "remote"] = c; },
+            "its id, or the peer's ADDRESS:PORT")
+        ->required();
+}
+
 // The verbs without a file argument; `r` is filled in by the one that was typed.
 void add_queries(CLI::App& app, Request& r) {
-  auto verb = [&](const char* name, const char* help) {
-    CLI::App* s = app.add_subcommand(name, help);
-    s->callback([&r, name] { r.method = name; });
-    return s;
-  };
-  auto text = [&](CLI::App* s, const char* option, const char* field, const char* help) {
-    s->add_option_function<std::string>(
-        option, [&r, field](const std::string& v) { r.params[field] = v; }, help);
-  };
+  Verbs v{app, r};
+  auto verb = [&](const char* name, const char* help) { return v.verb(name, name, help); };
+  auto text = [&](CLI::App* s, const char* option, const char* field, const char* help) { v.text(s, option, field, help); };
   auto number = [&](CLI::App* s, const char* option, const char* field, const char* help) {
-    s->add_option_function<uint64_t>(
-        option, [&r, field](uint64_t v) { r.params[field] = v; }, help);
+    v.number(s, option, field, help);
   };
   verb("version", "versions of sluice, its protocol and DPDK");
   verb("methods", "the methods of the control socket");
@@ -124,20 +168,22 @@ void add_queries(CLI::App& app, Request& r) {
   text(s, "--dst", "dst", "destination address or prefix");
   s->add_option_function<std::string>(
       "--proto",
-      [&r](const std::string& v) {
+      [&r](const std::string& word) {
         static const std::map<std::string, int> names = {
             {"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"icmp6", 58}, {"sctp", 132}};
-        if (auto it = names.find(v); it != names.end())
+        if (auto it = names.find(word); it != names.end())
           r.params["proto"] = it->second;
-        else if (!v.empty() && v.find_first_not_of("0123456789") == v.npos && v.size() < 4)
-          r.params["proto"] = std::stoi(v);
+        else if (!word.empty() && word.find_first_not_of("0123456789") == word.npos && word.size() < 4)
+          r.params["proto"] = std::stoi(word);
         else
           throw CLI::ValidationError("--proto",
-                                     "expected tcp, udp, icmp, icmp6, sctp or a number, not '" + v + "'");
+                                     "expected tcp, udp, icmp, icmp6, sctp or a number, not '" + word + "'");
       },
       "protocol, by name or number");
   number(s, "--port", "port", "source or destination port");
   number(s, "--limit", "limit", "at most so many (100)");
+  verb("services", "services and backends: state, connections, bytes");
+  add_tcp(app, r);
   s = verb("drops", "packets not sent, by reason and port");
   text(s, "--port", "port", "this port only ('box': packets the box made)");
   s->add_flag_callback(

@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "ctl/fields.h"
 #include "ctl/table.h"
 
 namespace sluice::ctl {
@@ -9,23 +10,6 @@ namespace sluice::ctl {
 using nlohmann::json;
 
 namespace {
-
-std::string text(const json& j, const char* key) {
-  if (!j.contains(key) || j[key].is_null()) return "-";
-  return j[key].is_string() ? j[key].get<std::string>() : j[key].dump();
-}
-double number(const json& j, const char* key) {
-  return j.contains(key) && j[key].is_number() ? j[key].get<double>() : 0;
-}
-std::string counted(const json& j, const char* key) {
-  return count(number(j, key));
-}
-
-std::string joined(const json& list, const char* empty = "any") {
-  std::string s;
-  for (const json& x : list) s += (s.empty() ? "" : ",") + (x.is_string() ? x.get<std::string>() : x.dump());
-  return s.empty() ? empty : s;
-}
 
 std::string protocol(const json& j) {
   switch (j.get<int>()) {
@@ -46,12 +30,6 @@ std::string protocol(const json& j) {
     default:
       return j.dump();
   }
-}
-
-std::string shown(double v, const char* format) {
-  char buf[32];
-  std::snprintf(buf, sizeof buf, format, v);
-  return buf;
 }
 
 std::string status(const json& r) {
@@ -215,7 +193,8 @@ std::string view(const std::string& method, const json& r) {
   static const std::pair<const char*, View> table[] = {
       {"status", status},       {"ports", ports},   {"lcores", lcores},   {"routes", routes},
       {"neighbors", neighbors}, {"rules", rules},   {"flows", flows},     {"drops", drops},
-      {"audit", audit},         {"events", events}, {"methods", methods},
+      {"audit", audit},         {"events", events}, {"methods", methods}, {"services", services_view},
+      {"tcp.list", tcp_list_view}, {"tcp.show", tcp_show_view}, {"tcp.counters", tcp_counters_view},
   };
   for (const auto& [name, f] : table)
     if (method == name) return f(r);
@@ -227,6 +206,8 @@ std::string view(const std::string& method, const json& r) {
   if (method == "config.apply")
     return "applied in " + shown(number(r, "milliseconds"), "%.1f ms") + ", snapshot " + text(r, "snapshot") +
            ": " + text(r, "summary") + "\n";
+  if (method == "tcp.close" || method == "tcp.abort")
+    return text(r, "id") + (method == "tcp.close" ? ": our side is closed\n" : ": reset\n");
   if (method == "stop") return "sluiced drains and stops\n";
   return r.dump(2) + "\n";
 }

@@ -7,6 +7,11 @@
 namespace sluice::ctl {
 
 std::string view(const std::string& method, const nlohmann::json& result);
+// Those of services and TCP.
+std::string services_view(const nlohmann::json& r);
+std::string tcp_list_view(const nlohmann::json& r);
+std::string tcp_show_view(const nlohmann::json& r);
+std::string tcp_counters_view(const nlohmann::json& r);
 // The words for a completion script of "bash", "zsh" or "fish"; empty: no such shell.
 std::string completion(const std::string& shell);
 

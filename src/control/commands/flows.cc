@@ -18,13 +18,6 @@ struct Filter {
   }
 };
 
-std::optional<Prefix> prefix_of(const Params& p, const char* field, const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  if (auto x = parse_prefix(text)) return x;
-  if (auto a = parse_ip(text)) return Prefix{*a, static_cast<uint8_t>(a->bits())};
-  p.invalid(field, "'" + text.substr(0, 64) + "' is no address and no prefix");
-}
-
 }  // namespace
 
 json run_flows(Context& c, Params& p) {

@@ -215,7 +215,6 @@ const Case kServiceCases[] = {
     {"{name: w, port: 80, http: {bdoy: x}}", "services[0].http.bdoy", "did you mean 'body'?"},
     {"{name: w, port: 80, http: {metrics: ^/metrics}}", "services[0].http.metrics", "yes or no"},
     {"{name: w, port: 80, http: {body: x, content-type: ^\"a\\r\\nb\"}}", "services[0].http.content-type", "media type"},
-    {"{name: w, port: 80, http: {files: /x, body: ^x}}", "services[0].http.body", "with files there is no body"},
     {"{name: w, port: 80, http: {files: /x, max-files: ^1}}", "services[0].http.max-files", "with its unit"},
     {"{name: w, port: 80, http: {body: x, max-head: ^2 MiB}}", "services[0].http.max-head", "to 1 MiB"},
     {"{name: w, port: 80, http: {body: x, keep-alive-timeout: ^5}}", "services[0].http.keep-alive-timeout", "did you mean '5s'?"},

@@ -1,0 +1,127 @@
+#include "control/metrics.h"
+
+#include <cstdio>
+
+#include "control/commands.h"
+#include "control/tcp_counters.h"
+
+namespace sluice::control {
+namespace {
+
+// A label's value: backslash, quote and line feed are escaped.
+std::string escaped(std::string_view s) {
+  std::string out;
+  for (char c : s) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') out += "\\n";
+    else out += c;
+  }
+  return out;
+}
+
+void box(Metrics& m, Context& c, const Audit& a) {
+  m.gauge("sluice_info", "Always 1; the labels say what runs.");
+  m.sample({{"name", c.running.model().system.name}, {"version", c.version}}, uint64_t{1});
+  m.gauge("sluice_uptime_seconds", "Since the start.");
+  m.sample({}, unix_now() - c.started_unix);
+  m.gauge("sluice_packets", "Size of the packet pool.");
+  m.sample({}, a.pool_size);
+  m.gauge("sluice_packets_in_use", "Packets of the pool that somebody holds.");
+  m.sample({}, a.pool_in_use);
+  m.gauge("sluice_neighbors", "Neighbours that are remembered.");
+  m.sample({}, uint64_t{c.box.neighbors().size()});
+}
+
+void ports(Metrics& m, Context& c, const Audit& a) {
+  const struct {
+    const char* name;
+    const char* help;
+    uint64_t PortTotals::* of;
+  } totals[] = {{"sluice_port_received_packets_total", "Packets that a port received.", &PortTotals::rx_packets},
+                {"sluice_port_received_bytes_total", "Bytes of them.", &PortTotals::rx_bytes},
+                {"sluice_port_transmitted_packets_total", "Packets that a port sent.", &PortTotals::tx_packets},
+                {"sluice_port_transmitted_bytes_total", "Bytes of them.", &PortTotals::tx_bytes}};
+  for (const auto& t : totals) {
+    m.counter(t.name, t.help);
+    for (size_t i = 0; i < a.totals.size(); i++) m.sample({{"port", a.rows[i].name}}, a.totals[i].*t.of);
+  }
+  m.gauge("sluice_port_up", "1 while the port has a link.");
+  for (const auto& p : c.box.ports()) m.sample({{"port", p->info().name}}, uint64_t{p->link_up()});
+  m.counter("sluice_drops_total", "Packets not sent, by reason.");
+  for (const AuditRow& row : a.rows)
+    for (unsigned r = 0; r < kDropReasons; r++)
+      if (row.drops[r])
+        m.sample({{"port", row.name}, {"reason", drop_info(static_cast<DropReason>(r)).name}}, row.drops[r]);
+}
+
+void lcores(Metrics& m, Context& c) {
+  const auto views = c.box.lcores();
+  m.gauge("sluice_lcore_busy_ratio", "Share of the last second that an lcore worked.");
+  for (const auto& l : views) m.sample({{"cpu", std::to_string(l.cpu)}, {"role", l.role}}, l.busy_share);
+  m.counter("sluice_lcore_packets_total", "Packets that an lcore handled.");
+  for (const auto& l : views) m.sample({{"cpu", std::to_string(l.cpu)}, {"role", l.role}}, l.packets);
+}
+
+void tcp(Metrics& m, Context& c) {
+  std::vector<tcp::Stack::Sizes> sizes(c.box.stacks());
+  for (unsigned k = 0; k < c.box.stacks(); k++)
+    c.box.run_on_stack(k, [&](stack::HostStack& h, apps::Host&) { sizes[k] = h.tcp().stack().sizes(); });
+  const struct {
+    const char* name;
+    const char* help;
+    uint32_t tcp::Stack::Sizes::* of;
+  } gauges[] = {{"sluice_tcp_connections", "Connections in any state.", &tcp::Stack::Sizes::connections},
+                {"sluice_tcp_half_open", "Connections that wait for the handshake's last ACK.", &tcp::Stack::Sizes::half_open},
+                {"sluice_tcp_time_wait", "Connections in TIME-WAIT.", &tcp::Stack::Sizes::time_wait}};
+  for (const auto& g : gauges) {
+    m.gauge(g.name, g.help);
+    for (size_t k = 0; k < sizes.size(); k++) m.sample({{"stack", std::to_string(k)}}, uint64_t{sizes[k].*g.of});
+  }
+  m.gauge("sluice_tcp_syn_cookies", "1 while SYNs are answered with cookies.");
+  for (size_t k = 0; k < sizes.size(); k++) m.sample({{"stack", std::to_string(k)}}, uint64_t{sizes[k].cookies});
+  for (const TcpCounter& x : tcp_counters(c.box)) {
+    m.counter("sluice_tcp_" + std::string(x.name) + "_total", x.text);
+    m.sample({}, x.value);
+  }
+}
+
+}  // namespace
+
+void Metrics::family(const std::string& name, const char* help, const char* type) {
+  name_ = name;
+  text_ += "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
+}
+
+void Metrics::begin(Labels labels) {
+  text_ += name_;
+  const char* before = "{";
+  for (const auto& [key, value] : labels) {
+    text_ += std::string(before) + key + "=\"" + escaped(value) + "\"";
+    before = ",";
+  }
+  text_ += labels.size() ? "} " : " ";
+}
+
+void Metrics::sample(Labels labels, uint64_t value) {
+  begin(labels);
+  text_ += std::to_string(value) + "\n";
+}
+
+void Metrics::sample(Labels labels, double value) {
+  begin(labels);
+  char number[32];
+  std::snprintf(number, sizeof number, "%.6g\n", value);
+  text_ += number;
+}
+
+std::string metrics_text(Context& c) {
+  Metrics m;
+  const Audit a = totals(c.box);
+  box(m, c, a);
+  ports(m, c, a);
+  lcores(m, c);
+  tcp(m, c);
+  return m.take();
+}
+
+}  // namespace sluice::control
