@@ -186,6 +186,7 @@ bool Machine::check_ack(Tcb& c, const InSegment& s) {
       c.state = State::fin_wait_2;
       core.cancel(c, Timer::life);
       if (c.orphan) core.arm(c, Timer::life, core.now + core.config.tuning.fin_wait_2);
+      else if (c.keepalive) arm_keepalive(c);
       return true;
     case State::closing:
       enter_time_wait(c);
@@ -251,13 +252,14 @@ Taken Machine::in_other_states(Tcb& c, InSegment s) {
     challenge(c);
     return kHandled;
   }
-  // RFC 7323 4.3 (2): the timestamp to echo is that of the segment that the last ACK waits for.
+  if (!check_ack(c, s)) return kHandled;
+  // RFC 7323 4.3 (2): the timestamp to echo is that of the segment that the last ACK waits for. Behind the check of the
+  // ACK, so that a segment that is dropped there cannot make PAWS drop the peer's own.
   if (c.ts_ok && s.options.has_timestamps && s.seq <= c.rx.last_ack_sent &&
       static_cast<int32_t>(s.options.ts_val - c.rx.ts_recent) >= 0) {
     c.rx.ts_recent = s.options.ts_val;
     c.rx.ts_recent_at = core.now;
   }
-  if (!check_ack(c, s)) return kHandled;
 
   // RFC 3168 6.1.3: the peer has slowed down; then, that it should.
   if (c.ecn_ok) {

@@ -6,8 +6,8 @@
 // when it is on neither, so the lists never hold a stranger. A connection that ended with data that the application has
 // not taken stays, out of the table, until the application has: `closed` is the last event.
 //
-// The long timer (Timer::life) means, by state: ESTABLISHED and CLOSE-WAIT keepalive, FIN-WAIT-2 of an orphan its end,
-// TIME-WAIT 2 MSL. It is not moved when a segment arrives: when it fires, it looks when that was.
+// The long timer (Timer::life) means, by state: ESTABLISHED, CLOSE-WAIT and FIN-WAIT-2 keepalive, FIN-WAIT-2
+// of an orphan its end, TIME-WAIT 2 MSL. It is not moved when a segment arrives: when it fires, it looks when that was.
 #include "tcp/machine.h"
 #include "tcp/receiver.h"
 #include "tcp/sender.h"
@@ -166,7 +166,8 @@ void Machine::queue_close(Tcb& c) {
 // ---- time
 
 void Machine::arm_keepalive(Tcb& c) {
-  if (c.state != State::established && c.state != State::close_wait) return;
+  const bool waits = c.state == State::fin_wait_2 && !c.orphan;
+  if (c.state != State::established && c.state != State::close_wait && !waits) return;
   const Tuning& t = core.config.tuning;
   if (!c.keepalive) return core.cancel(c, Timer::life);
   core.arm(c, Timer::life, c.last_received + t.keepalive_idle + t.keepalive_interval * c.keepalive_sent);
@@ -176,8 +177,10 @@ void Machine::life_timer(Tcb& c) {
   const Tuning& t = core.config.tuning;
   switch (c.state) {
     case State::time_wait:
-    case State::fin_wait_2:
       return end(c, Failure::none);
+    case State::fin_wait_2:
+      if (c.orphan) return end(c, Failure::none);
+      break;
     case State::established:
     case State::close_wait:
       break;
