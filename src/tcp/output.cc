@@ -74,16 +74,16 @@ enum class Sent : uint8_t { first, again, probe };
 
 // Sends data from `begin` on, at most `length` bytes of it, with the FIN if `fin` and all of them fit. Returns the end of
 // what was sent.
-Seq send_data(Core& core, Tcb& c, Seq begin, uint32_t length, bool fin, uint32_t chunk, Sent how) {
+Seq send_data(Core& core, Tcb& c, Seq begin, uint32_t length, bool fin, uint32_t chunk, Sent how, uint32_t mss) {
   Draft d(core, c, begin, wire::kTcpAck);
   const uint32_t got = gather(core, d, chunk, begin, length);
   Seq end = begin + got;
-  if (end == data_end(c)) d.s.flags |= wire::kTcpPsh;
+  if (got && end == data_end(c)) d.s.flags |= wire::kTcpPsh;
   if (fin && got == length) {
     d.s.flags |= wire::kTcpFin;
     end += 1;
   }
-  d.s.mss = static_cast<uint16_t>(segment_room(c));
+  d.s.mss = static_cast<uint16_t>(mss);
   if (c.ecn_ok && how == Sent::first && got) {  // RFC 3168 6.1.4 to 6.1.6
     d.s.ecn = Ecn::ect0;
     if (c.tx.cwr_due) d.s.flags |= wire::kTcpCwr;
@@ -172,7 +172,8 @@ void send_new(Core& core, Tcb& c, bool overriding) {
     const uint32_t chunk = tx.next_chunk;
     const uint8_t marks = fresh ? 0 : Record::kEverResent;
     if (!append_record(core, c, from + pick.length + pick.fin, chunk, marks)) return;
-    const Seq end = send_data(core, c, from, pick.length, pick.fin, chunk, fresh ? Sent::first : Sent::again);
+    const Seq end = send_data(core, c, from, pick.length, pick.fin, chunk, fresh ? Sent::first : Sent::again,
+                              segment_room(c));
     finish_new(core, c, end, pick.fin && end == from + pick.length + 1);
     sent_something(core, c, fresh);
     fresh = true;
@@ -187,7 +188,14 @@ void send_tail_probe(Core& core, Tcb& c) {
   const uint32_t chunk = tx.next_chunk;
   const uint32_t length = std::min({static_cast<uint32_t>(data_end(c) - c.snd_nxt), static_cast<uint32_t>(edge), segment_room(c)});
   if (!append_record(core, c, c.snd_nxt + length, chunk, 0)) return;
-  finish_new(core, c, send_data(core, c, c.snd_nxt, length, false, chunk, Sent::first), false);
+  finish_new(core, c, send_data(core, c, c.snd_nxt, length, false, chunk, Sent::first, segment_room(c)), false);
+}
+
+void send_in_one(Core& core, Tcb& c, uint32_t length) {
+  const uint32_t chunk = c.tx.next_chunk;
+  if (!append_record(core, c, c.snd_nxt + length, chunk, Record::kMtuProbe)) return;
+  finish_new(core, c, send_data(core, c, c.snd_nxt, length, false, chunk, Sent::first, length), false);
+  sent_something(core, c, true);
 }
 
 bool resend_range(Core& core, Tcb& c, uint32_t record, uint32_t most) {
@@ -198,7 +206,7 @@ bool resend_range(Core& core, Tcb& c, uint32_t record, uint32_t most) {
     return false;
   Record& r = core.records.at(record);
   const bool fin = tx.fin_sent && r.end > data_end(c);
-  const Seq end = send_data(core, c, r.begin, r.length() - fin, fin, r.chunk, Sent::again);
+  const Seq end = send_data(core, c, r.begin, r.length() - fin, fin, r.chunk, Sent::again, segment_room(c));
   if (end != r.end && !split_record(core, c, record, end)) return false;  // too many pieces for one
   if (!tx.undo_stamp) tx.undo_stamp = core.timestamp_of(c) | !core.timestamp_of(c);
   tx.undo_bytes += r.length();
@@ -242,14 +250,14 @@ void send_window_probe(Core& core, Tcb& c) {
   if (only_window_probe(core, c)) {
     Record& r = core.records.at(c.tx.record_head);
     const bool fin = c.tx.fin_sent && r.end > data_end(c);
-    send_data(core, c, r.begin, !fin, fin, r.chunk, Sent::again);
+    send_data(core, c, r.begin, !fin, fin, r.chunk, Sent::again, segment_room(c));
     r.sent = core.now;
   } else if (new_waits(c)) {
     const uint32_t chunk = c.tx.next_chunk;
     const bool fin = chunk == kNone;
     if (!append_record(core, c, c.snd_nxt + 1, chunk, Record::kWindowProbe | Record::kEverResent)) return;
     if (fin) c.tx.fin_sent = true;
-    c.snd_nxt = send_data(core, c, c.snd_nxt, !fin, fin, chunk, Sent::probe);
+    c.snd_nxt = send_data(core, c, c.snd_nxt, !fin, fin, chunk, Sent::probe, 1);
     if (!fin && core.chunks.at(chunk).end() <= c.snd_nxt) c.tx.next_chunk = core.chunks.at(chunk).next;
   } else {
     return;
@@ -271,8 +279,9 @@ void output(Core& core, Tcb& c) {
     if (c.snd_una == c.snd_nxt && new_waits(c)) restart_after_idle(core, c);
     if (c.tx.frto == 2 && !send_new_for_frto(core, c)) c.tx.frto = 0;
     if (!c.tx.frto && resend_waits(c)) resend(core, c);
+    if (c.tx.search_high || core.now >= c.tx.mtu_again) probe_path_mtu(core, c);
     if (!resend_waits(c) && (new_waits(c) || only_window_probe(core, c)))
-      if (!send_mtu_probe(core, c)) send_new(core, c, false);
+      send_new(core, c, false);
     schedule(core, c);
   }
   if (ack_owed(c)) send_ack(core, c);

@@ -31,14 +31,10 @@ void set_path_mtu(Tcb& c, uint16_t mtu) {
   c.cc.set_mss(c.tx.mss);
 }
 
-// RFC 1191 6.5: what was too large is sent again at once, and congestion control is not told.
-void resend_in_smaller_segments(Core& core, Tcb& c) {
+// What is marked lost is sent again, and congestion control is not told (RFC 1191 6.5, RFC 4821 7.6).
+void resend_without_blame(Core& core, Tcb& c) {
   Sending& tx = c.tx;
-  for (uint32_t i = tx.record_head; i != kNone; i = core.records.at(i).next) {
-    const Record& r = core.records.at(i);
-    if (!r.is(Record::kSacked) && r.length() > tx.mss) mark_lost(core, c, i);
-  }
-  if (!resend_waits(c) || tx.phase == Phase::recovery) return;
+  if (!resend_waits(c) || tx.phase == Phase::recovery || tx.phase == Phase::loss) return;
   tx.phase = Phase::loss;
   tx.frto = 0;
   tx.undo_possible = false;
@@ -46,6 +42,30 @@ void resend_in_smaller_segments(Core& core, Tcb& c) {
   tx.recover_set = true;
   resend_head(core, c);
   core.mark(c);
+}
+
+void mark_too_large(Core& core, Tcb& c) {
+  for (uint32_t i = c.tx.record_head; i != kNone; i = core.records.at(i).next) {
+    const Record& r = core.records.at(i);
+    if (!r.is(Record::kSacked) && r.length() > c.tx.mss) mark_lost(core, c, i);
+  }
+}
+
+// The largest MTU that makes sense to try.
+uint16_t ceiling(const Tcb& c) {
+  return static_cast<uint16_t>(std::min<uint32_t>(c.mtu, uint32_t{c.snd_mss} + ip_tcp_headers(c)));
+}
+
+// The search goes on with sizes up to `high`, or is over until it may be that the path has changed.
+void narrow_search(Core& core, Tcb& c, uint32_t high) {
+  Sending& tx = c.tx;
+  tx.probe_mtu = 0;
+  if (high >= uint32_t{tx.path_mtu} + kSearchDone) {
+    tx.search_high = static_cast<uint16_t>(high);
+    return;
+  }
+  tx.search_high = 0;
+  tx.mtu_again = tx.path_mtu + kSearchDone <= ceiling(c) ? core.now + kAge : Instant::never();
 }
 
 void lower(Core& core, Tcb& c, uint16_t mtu) {
@@ -78,6 +98,10 @@ void path_mtu(Core& core, Tcb& c, const IcmpError& e) {
     core.count.mtu_icmp_ignored++;
     return;
   }
+  if (tx.probe_mtu && e.mtu >= tx.path_mtu && e.mtu < tx.probe_mtu) {
+    tx.search_high = static_cast<uint16_t>(e.mtu);  // about the probe, whose loss is found like any other
+    return;
+  }
   const uint32_t told = e.mtu ? e.mtu : next_plateau(tx.path_mtu);
   if (told >= tx.path_mtu || (c.tuple.local.family == 4 && told < 68)) {
     core.count.mtu_icmp_ignored++;
@@ -92,7 +116,9 @@ void path_mtu(Core& core, Tcb& c, const IcmpError& e) {
   }
   core.count.mtu_reduced++;
   lower(core, c, mtu);
-  if (tx.started) resend_in_smaller_segments(core, c);
+  if (!tx.started) return;
+  mark_too_large(core, c);
+  resend_without_blame(core, c);
 }
 
 void path_mtu_acked(Core& core, Tcb& c, const AckNews& n) {
@@ -103,21 +129,18 @@ void path_mtu_acked(Core& core, Tcb& c, const AckNews& n) {
     core.count.mtu_raised++;
     set_path_mtu(c, tx.probe_mtu);
     tx.acked_mtu = tx.probe_mtu;
-    tx.probe_mtu = 0;
-    if (tx.search_high < tx.path_mtu + kSearchDone) {
-      tx.search_high = 0;
-      tx.mtu_again = tx.path_mtu < c.mtu ? core.now + kAge : Instant::never();
-    }
+    narrow_search(core, c, tx.search_high);
   }
 }
 
-void path_mtu_probe_lost(Core& core, Tcb& c) {
+bool path_mtu_probe_lost(Core& core, Tcb& c) {
   Sending& tx = c.tx;
-  tx.search_high = static_cast<uint16_t>(tx.probe_mtu - 1);
-  tx.probe_mtu = 0;
-  if (tx.search_high >= tx.path_mtu + kSearchDone) return;
-  tx.search_high = 0;
-  tx.mtu_again = core.now + kAge;
+  const uint32_t i = first_to_resend(core, c);
+  if (i == kNone || !core.records.at(i).is(Record::kMtuProbe)) return false;
+  const bool alone = tx.lost == core.records.at(i).length();
+  narrow_search(core, c, std::min<uint32_t>(tx.search_high, tx.probe_mtu - 1u));
+  if (alone) resend_without_blame(core, c);
+  return alone;
 }
 
 void path_mtu_timeout(Core& core, Tcb& c) {
@@ -127,26 +150,38 @@ void path_mtu_timeout(Core& core, Tcb& c) {
     lower(core, c, tx.held_mtu);
     return;
   }
-  tx.probe_mtu = 0;
-  const uint16_t floor = c.tuple.local.family == 6 ? kFloor6 : core.config.tuning.mtu_probe_floor;
   const Record& head = core.records.at(tx.record_head);
-  if (tx.backoff < 2 || head.length() < tx.mss) return;
+  if (tx.probe_mtu) return narrow_search(core, c, head.is(Record::kMtuProbe) ? tx.probe_mtu - 1u : tx.search_high);
+  // Where such segments passed before, it is rather the path that is down.
+  const unsigned patience = tx.acked_mtu >= tx.path_mtu ? 6 : 3;
+  if (tx.backoff < patience || head.length() < tx.mss) return;
+  const uint16_t floor = c.tuple.local.family == 6 ? kFloor6 : core.config.tuning.mtu_probe_floor;
   if (tx.path_mtu > floor) {
     core.count.mtu_blackholes++;
     lower(core, c, floor);
-  } else if (c.tuple.local.family == 4 && tx.backoff >= 4) {
-    tx.may_fragment = true;
+  } else {
+    tx.may_fragment = c.tuple.local.family == 4;
   }
 }
 
-bool send_mtu_probe(Core& core, Tcb& c) {
+void probe_path_mtu(Core& core, Tcb& c) {
   Sending& tx = c.tx;
-  if (core.now < tx.mtu_again) return false;
-  // Aged: as if nothing had been learnt. What is too large again will be told again.
-  tx.mtu_again = Instant::never();
-  tx.may_fragment = false;
-  set_path_mtu(c, c.mtu);
-  return false;
+  if (!tx.search_high) {
+    tx.mtu_again = Instant::never();
+    tx.may_fragment = false;
+    narrow_search(core, c, ceiling(c));
+  }
+  if (!tx.search_high || tx.probe_mtu || tx.phase != Phase::open || tx.sacked || tx.duplicates) return;
+  // The whole range first: mostly it was a detour that is over.
+  const uint32_t size = tx.search_high >= ceiling(c) ? tx.search_high : (tx.path_mtu + tx.search_high + 1u) / 2;
+  const uint32_t length = tx.mss + size - tx.path_mtu;
+  // Enough behind it to tell of its loss without a timeout (RFC 4821 7.4).
+  const auto unsent = static_cast<uint32_t>(data_end(c) - c.snd_nxt);
+  if (unsent < length + kDuplicateThreshold * tx.mss || right_edge(c) - c.snd_nxt < static_cast<int32_t>(length)) return;
+  if (c.cc.cwnd() < in_flight(c) + length + kDuplicateThreshold * tx.mss) return;
+  send_in_one(core, c, length);
+  tx.probe_mtu = static_cast<uint16_t>(size);
+  tx.probe_end = c.snd_nxt;
 }
 
 }  // namespace sluice::tcp

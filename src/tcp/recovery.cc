@@ -86,12 +86,19 @@ void begin_reduction(Tcb& c, Phase p) {
   if (c.ecn_ok) tx.cwr_due = true;
 }
 
+// RFC 6675 5 (4.3), RFC 6582 3.2: the first lost segment goes at once, whatever the pipe.
+void resend_first(Core& core, Tcb& c) {
+  const uint32_t i = first_to_resend(core, c);
+  if (i != kNone && c.cc.cwnd() < in_flight(c) + c.tx.mss) resend_range(core, c, i, c.tx.mss);
+}
+
 void enter_recovery(Core& core, Tcb& c, const AckNews& n) {
   core.count.fast_recoveries++;
   begin_reduction(c, Phase::recovery);
   c.tx.tlp_out = false;
   c.cc.enter_recovery(core.now, outstanding(c));
   c.cc.on_recovery_ack(n.delivered, in_flight(c), false);
+  resend_first(core, c);
 }
 
 // All that the reduction was about is acknowledged.
@@ -244,15 +251,18 @@ void recover(Core& core, Tcb& c, const InSegment& s, AckNews& n) {
 
   detect(core, c, n);
   if (tx.lost && !reduced(c)) {
-    if (tx.probe_mtu && tx.lost == n.newly_lost) path_mtu_probe_lost(core, c);
-    if (tx.phase != Phase::loss) return enter_recovery(core, c, n);
+    if (!tx.probe_mtu || !path_mtu_probe_lost(core, c)) return enter_recovery(core, c, n);
   }
   if (!reduced(c)) {
     const bool odd = tx.sacked || tx.duplicates;
     tx.phase = odd ? Phase::disorder : tx.ecn_wait ? Phase::cwr : Phase::open;
   }
-  if (tx.phase == Phase::recovery) c.cc.on_recovery_ack(n.delivered, in_flight(c), n.acked && !n.newly_lost);
-  else if (n.acked && !n.echoed && !left) c.cc.on_ack(core.now, n.acked, n.prior_flight, c.rtt.srtt(), n.rtt);
+  if (tx.phase == Phase::recovery) {
+    c.cc.on_recovery_ack(n.delivered, in_flight(c), n.acked && !n.newly_lost);
+    if (!c.sack_ok && n.newly_lost) resend_first(core, c);
+  } else if (n.acked && !n.echoed && !left) {
+    c.cc.on_ack(core.now, n.acked, n.prior_flight, c.rtt.srtt(), n.rtt);
+  }
 }
 
 void on_rto(Core& core, Tcb& c) {
@@ -309,7 +319,7 @@ void on_tail_probe_timer(Core& core, Tcb& c) {
   tx.tlp_out = true;
   tx.tlp_resent = c.snd_nxt == before;
   tx.tlp_end = c.snd_nxt;
-  tx.rto_at = core.now + c.rtt.rto();
+  tx.rto_at = core.now + c.rtt.rto();  // RFC 8985 7.3
 }
 
 }  // namespace sluice::tcp

@@ -63,7 +63,7 @@ void resend_head(Core& core, Tcb& c);                  // the first segment, wha
 bool resend_range(Core& core, Tcb& c, uint32_t record, uint32_t most);  // false: not sent (no record to split)
 void send_tail_probe(Core& core, Tcb& c);              // one new segment, if the peer's window allows
 void send_window_probe(Core& core, Tcb& c);
-bool send_mtu_probe(Core& core, Tcb& c);               // false: not now
+void send_in_one(Core& core, Tcb& c, uint32_t length);  // the next `length` bytes as one packet, larger than mss
 
 // --- recovery.cc
 void recover(Core& core, Tcb& c, const InSegment& s, AckNews& n);
@@ -81,8 +81,9 @@ void schedule(Core& core, Tcb& c);     // arms the timer for what is waited for
 void start_path_mtu(Tcb& c);
 void compute_mss(Tcb& c);              // from snd_mss, path_mtu and timestamps
 void path_mtu_acked(Core& core, Tcb& c, const AckNews& n);
-void path_mtu_probe_lost(Core& core, Tcb& c);
-void path_mtu_timeout(Core& core, Tcb& c);  // a timeout in a row
+bool path_mtu_probe_lost(Core& core, Tcb& c);  // true: the probe alone is lost, and that is no congestion
+void path_mtu_timeout(Core& core, Tcb& c);  // a timeout, before the first segment is sent again
+void probe_path_mtu(Core& core, Tcb& c);    // sends a larger segment, if it is time and there is data for it
 inline uint16_t ip_tcp_headers(const Tcb& c) { return c.tuple.local.family == 6 ? 60 : 40; }
 
 }  // namespace sluice::tcp

@@ -42,24 +42,23 @@ void wait_for(Core& core, Tcb& c, Alarm a, Duration d) {
   c.tx.rto_at = core.now + d;
 }
 
-// RFC 8985 7.2: when to probe the tail, if it can be that nothing else tells of its loss.
+// RFC 8985 7.2: nothing but a probe would tell of the tail's loss. Not behind a window that has shrunk.
+bool tail_may_be_probed(const Tcb& c) {
+  const Sending& tx = c.tx;
+  return c.sack_ok && !tx.tlp_out && !tx.sacked && !tx.lost && c.snd_una != c.snd_nxt &&
+         (tx.phase == Phase::open || tx.phase == Phase::cwr) && c.snd_nxt <= right_edge(c);
+}
+
 void plan_tail_probe(Core& core, Tcb& c) {
   Sending& tx = c.tx;
-  if (tx.early == Alarm::tail_probe) {
-    tx.early = Alarm::none;
-    tx.early_at = Instant::never();
-  }
-  if (!c.sack_ok || tx.tlp_out || tx.sacked || tx.lost || tx.frto || c.snd_una == c.snd_nxt) return;
-  if (tx.phase != Phase::open && tx.phase != Phase::cwr) return;
-  if (tx.alarm != Alarm::rto || tx.early != Alarm::none) return;
+  if (tx.early == Alarm::reorder || tx.alarm != Alarm::rto || !tail_may_be_probed(c)) return;
   Duration pto = Duration::seconds(1);
   if (c.rtt.measured()) {
     pto = c.rtt.srtt() * 2;
     if (outstanding(c) <= tx.mss) pto = pto + kMaxAckDelay;
   }
-  if (core.now + pto >= tx.rto_at) return;
   tx.early = Alarm::tail_probe;
-  tx.early_at = core.now + pto;
+  tx.early_at = std::min(core.now + pto, tx.rto_at);
 }
 
 bool on_syn_timeout(Core& core, Tcb& c) {
@@ -85,20 +84,21 @@ bool fire(Core& core, Tcb& c) {
     tx.early = Alarm::none;
     tx.early_at = Instant::never();
     if (a == Alarm::reorder) on_reorder_timer(core, c);
-    else on_tail_probe_timer(core, c);
+    else if (tail_may_be_probed(c)) on_tail_probe_timer(core, c);
     return true;
   }
   if (core.now < tx.rto_at) return true;
-  tx.rto_at = Instant::never();
   switch (tx.alarm) {
     case Alarm::rto:
       if (!tx.started) return on_syn_timeout(core, c);
       on_rto(core, c);
+      tx.rto_at = core.now + c.rtt.rto();
       break;
     case Alarm::window_probe:
       on_window_probe_timer(core, c);
       break;
     case Alarm::override_sws:
+      tx.rto_at = Instant::never();
       send_new(core, c, true);
       break;
     default:
@@ -112,8 +112,10 @@ bool fire(Core& core, Tcb& c) {
 void progressed(Core& core, Tcb& c) {
   Sending& tx = c.tx;
   tx.progress_at = core.now;
-  tx.early = tx.early == Alarm::reorder ? Alarm::reorder : Alarm::none;
-  if (tx.early == Alarm::none) tx.early_at = Instant::never();
+  if (tx.early == Alarm::tail_probe) {
+    tx.early = Alarm::none;
+    tx.early_at = Instant::never();
+  }
   if (tx.alarm != Alarm::rto) return;
   tx.rto_at = c.snd_una == c.snd_nxt ? Instant::never() : core.now + c.rtt.rto();
   plan_tail_probe(core, c);
@@ -121,9 +123,11 @@ void progressed(Core& core, Tcb& c) {
 
 void sent_something(Core& core, Tcb& c, bool fresh) {
   Sending& tx = c.tx;
-  if (tx.alarm != Alarm::rto || tx.rto_at == Instant::never()) {
+  if (tx.alarm != Alarm::rto) {
     tx.alarm = Alarm::rto;
     tx.progress_at = core.now;
+    tx.rto_at = core.now + c.rtt.rto();
+  } else if (tx.rto_at == Instant::never()) {
     tx.rto_at = core.now + c.rtt.rto();
   }
   if (fresh) plan_tail_probe(core, c);
@@ -135,6 +139,8 @@ void schedule(Core& core, Tcb& c) {
   if (c.snd_una != c.snd_nxt && !probe) {
     wait_for(core, c, Alarm::rto, c.rtt.rto());
   } else if (tx.started && carries_data(c.state) && (probe || new_waits(c))) {
+    tx.early = Alarm::none;
+    tx.early_at = Instant::never();
     if (right_edge(c) - (probe ? c.snd_una : c.snd_nxt) <= 0) wait_for(core, c, Alarm::window_probe, c.rtt.rto());
     else wait_for(core, c, Alarm::override_sws, std::clamp(c.rtt.rto(), kSwsFloor, kSwsCeiling));
   } else {
