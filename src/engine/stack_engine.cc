@@ -29,7 +29,7 @@ unsigned StackEngine::poll(Instant now, unsigned quota) {
     stack_->tick(ifs, now, *this);
     seen_generation_ = ifs.generation;
   }
-  handled += host_->turn(now);
+  stack_->command(ifs, now, *this, [&] { handled += host_->turn(now_); });
   stack_->flush(ifs, now, *this);  // behind the applications, so that what they answer carries the ACK
   handled += take_from_taps(now);
   for (unsigned w = 0; w < wiring_.workers(); ++w) flush(w);
@@ -58,7 +58,9 @@ void StackEngine::publish() {
 
 void StackEngine::execute(const std::function<void(stack::HostStack&, apps::Host&)>& f) {
   if (!stack_) return;
-  f(*stack_, *host_);
+  const path::Snapshot* s = wiring_.snapshot.load(std::memory_order_acquire);
+  if (s) stack_->command(*s->interfaces, now_, *this, [&] { f(*stack_, *host_); });
+  else f(*stack_, *host_);
   publish();
 }
 

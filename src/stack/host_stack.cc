@@ -90,6 +90,11 @@ void HostStack::receive(const Interfaces& ifs, Instant now, rte_mbuf** pkts, uns
   for (unsigned i = 0; i < n; i++) impl_->take(t, pkts[i]);
 }
 
+void HostStack::command(const Interfaces& ifs, Instant now, StackOut& out, const std::function<void()>& f) {
+  Turn t(impl_->core, ifs, now, out);
+  impl_->tcp.command(t, f);
+}
+
 void HostStack::flush(const Interfaces& ifs, Instant now, StackOut& out) {
   Turn t(impl_->core, ifs, now, out);
   impl_->tcp.flush(t);

@@ -9,6 +9,7 @@
 // wrong one (fragments that the first put together) is handed over (StackOut::hand_over).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -70,7 +71,9 @@ class HostStack {
 
   // Takes ownership of all n ≤ kMaxBurst.
   void receive(const Interfaces& ifs, Instant now, rte_mbuf** pkts, unsigned n, StackOut& out);
-  // A burst, or a turn of the applications, is over: TCP sends what it owes and what it may.
+  // Runs `f`, which gives TCP commands: applications' turn. Some of them send at once.
+  void command(const Interfaces& ifs, Instant now, StackOut& out, const std::function<void()>& f);
+  // Packets and commands are in: TCP sends what it owes and what it may.
   void flush(const Interfaces& ifs, Instant now, StackOut& out);
   // Timers: neighbour probes, reassembly time-outs, TCP's, announcements of new addresses (it compares `ifs` with
   // what it saw last, by Interfaces::generation).

@@ -224,6 +224,11 @@ bool TcpIp::icmp(Turn& t, Datagram& d) {
 
 // ---- time
 
+void TcpIp::command(Turn& t, const std::function<void()>& f) {
+  const Scope scope(*this, t);
+  f();
+}
+
 void TcpIp::flush(Turn& t) {
   const Scope scope(*this, t);
   host_.stack().flush(t.now);

@@ -27,6 +27,7 @@ class TcpIp final : private tcp::Sink {
   void receive(Turn& t, Datagram& d);
   // An ICMP or ICMPv6 error, checksum verified. false: it is not about TCP of the box's own, and still the caller's.
   bool icmp(Turn& t, Datagram& d);
+  void command(Turn& t, const std::function<void()>& f);
   void flush(Turn& t);
   void tick(Turn& t);
   Instant next_deadline() const { return host_.stack().next_deadline(); }

@@ -11,7 +11,7 @@ namespace sluice::test {
 class EalEnvironment : public ::testing::Environment {
  public:
   void SetUp() override {
-    static const char* args[] = {"test",     "--no-huge",      "--no-shconf",   "-m", "256",
+    static const char* args[] = {"test",     "--no-huge",      "--no-shconf",   "-m", "640",
                                  "--no-pci", "--no-telemetry", "--log-level=4", "--lcores", "0@0"};
     std::vector<char*> argv;
     for (const char* a : args) argv.push_back(const_cast<char*>(a));

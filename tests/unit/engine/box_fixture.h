@@ -1,4 +1,5 @@
-// A router with two fake ports: lan 198.18.1.1/24 and wan 198.18.2.1/24, no filter.
+// A router with two fake ports: lan 198.18.1.1/24 and wan 198.18.2.1/24, no filter. Of IPv6, 2001:db8:1::1/64 and
+// 2001:db8:2::1/64 where a test asks for it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,7 +15,7 @@ inline const Ip4 kLanBox = ip("198.18.1.1"), kLanHost = ip("198.18.1.10"), kWanB
 inline const Mac kLanMac = mac(1), kWanMac = mac(2), kLanHostMac = mac(0x10), kWanHostMac = mac(0x20);
 inline constexpr Duration kLong = Duration::seconds(10);  // what only a broken box needs
 
-inline std::shared_ptr<const Interfaces> two_interfaces(uint32_t generation) {
+inline std::shared_ptr<const Interfaces> two_interfaces(uint32_t generation, bool six) {
   auto ifs = std::make_shared<Interfaces>();
   const std::pair<const char*, Ip4> names[] = {{"lan", kLanBox}, {"wan", kWanBox}};
   for (const auto& [name, addr] : names) {
@@ -22,6 +23,7 @@ inline std::shared_ptr<const Interfaces> two_interfaces(uint32_t generation) {
     i.name = name;
     i.mac = ifs->port.empty() ? kLanMac : kWanMac;
     i.addresses = {{addr, 24}};
+    if (six) i.addresses.push_back(*parse_prefix(ifs->port.empty() ? "2001:db8:1::1/64" : "2001:db8:2::1/64"));
     i.link_local = link_local_of(i.mac);
     ifs->port.push_back(i);
   }
@@ -29,12 +31,13 @@ inline std::shared_ptr<const Interfaces> two_interfaces(uint32_t generation) {
   return ifs;
 }
 
-inline std::shared_ptr<const path::Snapshot> router_snapshot(uint32_t generation = 1) {
+inline std::shared_ptr<const path::Snapshot> router_snapshot(uint32_t generation = 1, bool six = false) {
   using Group = path::NextHopGroup;
   auto routes = std::make_shared<path::Routes>();
-  std::vector<FibRoute> fib;
-  const auto add = [&](const char* prefix, Group g) {
-    fib.push_back({*parse_prefix(prefix), static_cast<uint32_t>(routes->groups.size())});
+  std::vector<FibRoute> fib, fib_six;
+  const auto add = [&](const char* text, Group g) {
+    const Prefix prefix = *parse_prefix(text);
+    (prefix.addr.family == 4 ? fib : fib_six).push_back({prefix, static_cast<uint32_t>(routes->groups.size())});
     routes->groups.push_back(g);
   };
   const auto connected = [](uint16_t port) {
@@ -48,8 +51,14 @@ inline std::shared_ptr<const path::Snapshot> router_snapshot(uint32_t generation
   add("198.18.2.0/24", connected(1));
   add("198.18.1.1/32", own(0));
   add("198.18.2.1/32", own(1));
+  if (six) {
+    add("2001:db8:1::/64", connected(0));
+    add("2001:db8:2::/64", connected(1));
+    add("2001:db8:1::1/128", own(0));
+    add("2001:db8:2::1/128", own(1));
+  }
   auto fib4 = Fib4::build(fib);
-  auto fib6 = Fib6::build({});
+  auto fib6 = Fib6::build(fib_six);
   EXPECT_TRUE(fib4) << fib4.error();
   EXPECT_TRUE(fib6) << fib6.error();
   routes->fib4 = std::move(*fib4);
@@ -57,7 +66,7 @@ inline std::shared_ptr<const path::Snapshot> router_snapshot(uint32_t generation
   auto s = std::make_shared<path::Snapshot>();
   s->id = generation;
   s->route_generation = s->filter_generation = generation;
-  s->interfaces = two_interfaces(generation);
+  s->interfaces = two_interfaces(generation, six);
   s->routes = std::move(routes);
   return s;
 }
@@ -106,6 +115,7 @@ class BoxTest : public ::testing::Test {
     o.packets = 2048;
     o.ring_size = 512;
     o.neighbors = 64;
+    o.stack.tcp.limits.connections = 1024;
     o.pipeline.flows4 = o.pipeline.flows6 = 1024;
     o.huge_pages = false;
     o.seed = 1;

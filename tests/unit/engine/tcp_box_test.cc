@@ -1,0 +1,334 @@
+// TCP through a whole box, in virtual time: a peer of hand-made segments, and two boxes on one cable.
+#include "../eal_env.h"
+#include "apps/host.h"
+#include "apps/small.h"
+#include "box_fixture.h"
+#include "tcp_frames.h"
+
+namespace sluice::test {
+namespace {
+
+using engine::Box;
+using engine::BoxOptions;
+
+constexpr uint8_t kSyn = wire::kTcpSyn, kAck = wire::kTcpAck, kFin = wire::kTcpFin, kRst = wire::kTcpRst,
+                  kPsh = wire::kTcpPsh;
+constexpr uint16_t kEcho = 7;
+
+app::Endpoint at_port(uint16_t port) {
+  app::Endpoint e;
+  e.port = port;
+  return e;
+}
+
+apps::ServiceConfig echo_config() {
+  apps::ServiceConfig c;
+  c.name = "echo";
+  c.listen = {at_port(kEcho)};
+  c.connections = 256;
+  return c;
+}
+
+// Opens one connection, sends `bytes` of a pattern, takes what comes, and closes when all of it has come back.
+class Client final : public apps::Service {
+ public:
+  Client(const IpAddr& to, uint16_t port, size_t bytes) : Service({.name = "client", .listen = {}}, 1, nullptr), left_(bytes) {
+    std::copy(to.b.begin(), to.b.end(), std::begin(to_.address.bytes));
+    to_.address.family = to.family;
+    to_.port = port;
+    for (size_t i = 0; i < sent_.size(); i++) sent_[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  }
+  void start(app::Api& api) override { outcome = api.connect(to_, {}, {}, 0, conn_); }
+  void events(app::Api& api, std::span<const app::Event> batch) override {
+    for (const app::Event& e : batch) {
+      last = e.kind;
+      failure = e.failure;
+      connected |= e.kind == app::Kind::connected;
+      if (e.kind == app::Kind::data) {
+        received.insert(received.end(), e.bytes, e.bytes + e.length);
+        api.done(conn_, e.buffer, e.length);
+      }
+      over |= e.kind == app::Kind::closed || e.kind == app::Kind::failed;
+    }
+    if (connected && !over) send(api);
+    if (connected && received.size() >= total_ && !shut_) shut_ = api.shutdown(conn_) == app::Outcome::ok;
+  }
+  bool finished() const override { return true; }
+  void abandon(app::Api&) override {}
+
+  bool right() const {
+    for (size_t i = 0; i < received.size(); i++)
+      if (received[i] != sent_[i % sent_.size()]) return false;
+    return true;
+  }
+
+  app::Outcome outcome = app::Outcome::invalid;
+  app::Failure failure = app::Failure::none;
+  app::Kind last = app::Kind::connected;
+  bool connected = false, over = false;
+  Frame received;
+
+ private:
+  void send(app::Api& api) {
+    while (left_ > 0) {
+      const size_t at = (total_ - left_) % sent_.size();
+      const auto n = static_cast<uint32_t>(std::min({left_, sent_.size() - at, size_t{api.send_room(conn_)}}));
+      const app::Slice s{.bytes = sent_.data() + at, .length = n};
+      if (n == 0 || api.send(conn_, {&s, 1}) != app::Outcome::ok) return;
+      left_ -= n;
+    }
+  }
+  app::Endpoint to_;
+  app::Conn conn_;
+  std::array<uint8_t, 8192> sent_;
+  size_t left_;
+  const size_t total_ = left_;
+  bool shut_ = false;
+};
+
+class TcpBoxTest : public BoxTest {
+ protected:
+  const IpAddr own4 = kLanBox, host4 = kLanHost, own6 = *parse_ip("2001:db8:1::1"), host6 = *parse_ip("2001:db8:1::10");
+
+  void make_with_tcp(unsigned stacks = 1, unsigned workers = 1) {
+    BoxOptions o;
+    o.virtual_time = true;
+    o.worker_cpus.assign(workers, 0);
+    o.stack_cpus.assign(stacks, 0);
+    make(o, {workers, workers});
+    publish_six(*box);
+    settle();
+    introduce_hosts();
+    drain();
+  }
+  void publish_six(Box& b) {
+    auto s = std::make_shared<path::Snapshot>(*router_snapshot(2, true));
+    auto ifs = std::make_shared<Interfaces>(*s->interfaces);
+    ifs->neighbors = {{.port = 0, .addr = host6, .mac = kLanHostMac}};
+    s->interfaces = ifs;
+    b.publish(s);
+  }
+  void drain() {
+    for (FakePort* p : {lan, wan})
+      for (unsigned q = 0; q < p->info().tx_queues; q++)
+        while (!p->take(q).empty()) {
+        }
+  }
+  void start(Box& b, unsigned stack, apps::Service& s) {
+    apps::Update u;
+    u.start = {&s};
+    ASSERT_TRUE(b.run_on_stack(stack, [&](stack::HostStack&, apps::Host& h) { EXPECT_TRUE(h.submit(&u)); }));
+    settle();
+    ASSERT_TRUE(u.taken());
+  }
+  // An echo service on every stack engine of `b`.
+  void serve_echo(Box& b) {
+    for (unsigned e = 0; e < b.stacks(); e++) {
+      services.push_back(std::make_unique<apps::Echo>(echo_config(), 0, nullptr));
+      start(b, e, *services.back());
+      EXPECT_EQ(services.back()->counters()->listen_failures.get(), 0u);
+    }
+  }
+  uint32_t connections(unsigned stack) {
+    uint32_t n = 0;
+    box->run_on_stack(stack, [&](stack::HostStack& s, apps::Host&) { n = s.tcp().stack().sizes().connections; });
+    return n;
+  }
+  unsigned owner_of(uint16_t port) {  // of a connection that was just made from this port
+    for (unsigned e = 0; e < box->stacks(); e++) {
+      bool here = false;
+      box->run_on_stack(e, [&](stack::HostStack& s, apps::Host&) {
+        here = s.tcp().routes().comes_here({.local = own4, .remote = host4, .local_port = kEcho, .remote_port = port});
+      });
+      if (here) return e;
+    }
+    return UINT32_MAX;
+  }
+  // --- the peer
+  void feed(const Segment& s, unsigned queue = 0) { lan->feed(tcp_frame(kLanMac, kLanHostMac, s), queue); }
+  std::optional<Segment> next() {
+    for (unsigned q = 0; q < lan->info().tx_queues; q++)
+      while (true) {
+        const Frame f = lan->take(q);
+        if (f.empty()) break;
+        if (auto s = segment_of(f)) return s;
+      }
+    return std::nullopt;
+  }
+  // What the peer says next to what it was told last.
+  Segment reply(const Segment& to, uint8_t flags, const Frame& data = {}) {
+    Segment s{.src = to.dst, .dst = to.src, .sport = to.dport, .dport = to.sport, .seq = to.ack, .flags = flags, .data = data};
+    s.ack = to.seq + static_cast<uint32_t>(to.data.size()) + to.has(kSyn) + to.has(kFin);
+    return s;
+  }
+  // Three-way handshake; the peer's last segment, which was an ACK.
+  Segment handshake(bool six, uint16_t port, unsigned queue = 0) {
+    Segment syn{.src = six ? host6 : host4, .dst = six ? own6 : own4, .sport = port, .dport = kEcho, .seq = 1000, .flags = kSyn};
+    feed(syn, queue);
+    settle();
+    const auto answer = next();
+    EXPECT_TRUE(answer) << "no SYN-ACK";
+    if (!answer) return {};
+    EXPECT_EQ(answer->flags & (kSyn | kAck | kRst), kSyn | kAck);
+    EXPECT_EQ(answer->ack, 1001u);
+    const Segment ack = reply(*answer, kAck);
+    feed(ack, queue);
+    settle();
+    return ack;
+  }
+  // Everything that the box now has to say, its data put together.
+  Frame said(Segment& last) {
+    Frame all;
+    while (const auto s = next()) {
+      all.insert(all.end(), s->data.begin(), s->data.end());
+      last = *s;
+    }
+    return all;
+  }
+
+  std::vector<std::unique_ptr<apps::Service>> services;
+};
+
+class TcpFamilyTest : public TcpBoxTest, public ::testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(Ip, TcpFamilyTest, ::testing::Bool(), [](const auto& i) { return i.param ? "v6" : "v4"; });
+
+TEST_P(TcpFamilyTest, EchoesToAPeerAndCloses) {
+  make_with_tcp();
+  serve_echo(*box);
+  Segment me = handshake(GetParam(), 40000);
+  EXPECT_EQ(connections(0), 1u);
+  me.flags = kAck | kPsh;
+  me.data = Frame{'h', 'e', 'l', 'l', 'o'};
+  feed(me);
+  settle();
+  Segment it;
+  EXPECT_EQ(said(it), me.data);
+  EXPECT_EQ(it.ack, me.seq + 5);
+  EXPECT_GT(box->held_by_tcp(), 0u) << "what it echoes is not acknowledged yet";
+  expect_audit_closed(*box);
+
+  feed(reply(it, kAck | kFin));
+  pass(Duration::millis(100));
+  ASSERT_TRUE([&] { said(it); return it.has(kFin); }());
+  EXPECT_EQ(box->held_by_tcp(), 0u);
+  feed(reply(it, kAck));
+  settle();
+  EXPECT_EQ(connections(0), 0u);
+  expect_audit_closed(*box);
+}
+
+TEST_P(TcpFamilyTest, AClosedPortResets) {
+  make_with_tcp();
+  const bool six = GetParam();
+  feed({.src = six ? host6 : host4, .dst = six ? own6 : own4, .sport = 40000, .dport = 9, .seq = 77, .flags = kSyn});
+  settle();
+  const auto rst = next();
+  ASSERT_TRUE(rst);
+  EXPECT_EQ(rst->flags, kRst | kAck);
+  EXPECT_EQ(rst->ack, 78u);
+  expect_audit_closed(*box);
+}
+
+TEST_P(TcpFamilyTest, AWrongChecksumIsDropped) {
+  make_with_tcp();
+  serve_echo(*box);
+  const bool six = GetParam();
+  Frame f = tcp_frame(kLanMac, kLanHostMac, {.src = six ? host6 : host4, .dst = six ? own6 : own4, .sport = 40000,
+                                             .dport = kEcho, .seq = 1, .flags = kSyn});
+  f[14 + (six ? 40 : 20) + 4] ^= 1;  // of the sequence number
+  lan->feed(f);
+  settle();
+  EXPECT_FALSE(next());
+  EXPECT_EQ(books(*box).drops(DropReason::tcp_checksum), 1u);
+  expect_audit_closed(*box);
+}
+
+// Two boxes, wan to wan on one cable: one has the service, the other the client.
+class TwoBoxesTest : public TcpFamilyTest {
+ protected:
+  // Both boxes have 198.18.2.1 in the fixture, so the client's is moved.
+  void make_two() {
+    make_with_tcp();
+    services_box = std::move(box);
+    server_wan = wan;
+    make_with_tcp();
+    auto s = std::make_shared<path::Snapshot>(*router_snapshot(3, true));
+    auto ifs = std::make_shared<Interfaces>(*s->interfaces);
+    ifs->port[1].mac = client_mac;
+    ifs->port[1].link_local = link_local_of(client_mac);
+    ifs->port[1].addresses = {*parse_prefix("198.18.2.2/24"), *parse_prefix("2001:db8:2::2/64")};
+    s->interfaces = ifs;
+    auto routes = std::make_shared<path::Routes>(*s->routes);
+    add_own(*routes);
+    s->routes = routes;
+    box->publish(s);
+    run(Duration::seconds(5));
+  }
+  static void add_own(path::Routes& r) {
+    constexpr uint32_t kWan = 1;  // the group of what is connected to the wan port
+    const auto g = static_cast<uint32_t>(r.groups.size());
+    r.groups.push_back({.kind = path::NextHopGroup::Kind::local, .local_port = 1, .hop = {}});
+    std::vector<FibRoute> four = {{*parse_prefix("198.18.2.0/24"), kWan}, {*parse_prefix("198.18.2.2/32"), g}};
+    std::vector<FibRoute> six = {{*parse_prefix("2001:db8:2::/64"), kWan}, {*parse_prefix("2001:db8:2::2/128"), g}};
+    r.fib4 = std::move(Fib4::build(four).value());
+    r.fib6 = std::move(Fib6::build(six).value());
+  }
+  // Turns both boxes, and carries frames: those for which `lose` says so are lost.
+  void run(Duration d) {
+    const Instant end = now + d;
+    int quiet = 0;
+    while (now < end) {
+      unsigned moved = box->turn(now) + services_box->turn(now);
+      moved += carry(*wan, *server_wan) + carry(*server_wan, *wan);
+      quiet = moved ? 0 : quiet + 1;
+      Instant next = now + Duration::micros(1);
+      if (quiet > 3) next = std::max(next, std::min({end, box->next_deadline(), services_box->next_deadline()}));
+      now = next;
+    }
+  }
+  unsigned carry(FakePort& from, FakePort& to) {
+    unsigned n = 0;
+    for (Frame f = from.take(); !f.empty(); f = from.take(), n++)
+      if (!lose || !lose(f)) to.feed(f);
+    return n;
+  }
+  void TearDown() override {
+    BoxTest::TearDown();
+    box = std::move(services_box);
+    BoxTest::TearDown();
+  }
+
+  const Mac client_mac = mac(0x77);
+  std::unique_ptr<Box> services_box;
+  FakePort* server_wan = nullptr;
+  std::function<bool(const Frame&)> lose;
+};
+INSTANTIATE_TEST_SUITE_P(Ip, TwoBoxesTest, ::testing::Bool(), [](const auto& i) { return i.param ? "v6" : "v4"; });
+
+TEST_P(TwoBoxesTest, BulkThereAndBackWithLoss) {
+  make_two();
+  std::swap(box, services_box);
+  serve_echo(*box);
+  std::swap(box, services_box);
+  unsigned frames = 0, lost = 0;
+  lose = [&](const Frame& f) { return segment_of(f) && ++frames % 50 == 0 && ++lost; };
+  constexpr size_t kBytes = 2'000'000;
+  auto made = std::make_unique<Client>(*parse_ip(GetParam() ? "2001:db8:2::1" : "198.18.2.1"), kEcho, kBytes);
+  Client& c = *made;
+  services.push_back(std::move(made));
+  start(*box, 0, c);
+  EXPECT_EQ(c.outcome, app::Outcome::ok);
+  for (int i = 0; i < 600 && !c.over; i++) run(Duration::millis(100));
+  EXPECT_TRUE(c.connected);
+  EXPECT_EQ(c.received.size(), kBytes);
+  EXPECT_TRUE(c.right());
+  EXPECT_TRUE(c.over) << "the last event was " << int(c.last);
+  EXPECT_GT(lost, 20u);
+  run(Duration::seconds(70));
+  EXPECT_EQ(services_box->held_by_tcp(), 0u);
+  EXPECT_EQ(box->held_by_tcp(), 0u);
+  expect_audit_closed(*box);
+}
+
+}  // namespace
+}  // namespace sluice::test
