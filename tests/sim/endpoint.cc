@@ -19,7 +19,10 @@ std::string Endpoint::progress() const {
          (done_ ? ", done" : "");
 }
 
-void Endpoint::opened(Instant, tcp::ConnId id) { conn_ = id; }
+void Endpoint::opened(Instant now, tcp::ConnId id) {
+  conn_ = id;
+  if (plan_.keepalive) host_.stack().set_keepalive(now, id, true);
+}
 
 void Endpoint::on(Instant now, const tcp::Event& e) {
   if (done_) fail("an event after the end");

@@ -9,6 +9,7 @@ using tcp::Seq;
 std::optional<std::string> Tap::sent(const Packet& p) {
   if (p.has(wire::kTcpRst)) return std::nullopt;
   if (p.has(wire::kTcpSyn)) {
+    if (p.has(wire::kTcpAck) && forged_syn_ && p.ack == *forged_syn_ + 1) return std::nullopt;
     if (new_connection(p)) {
       Tap fresh(mtu_);
       // A listener answers: what has arrived belongs to this connection.
@@ -58,9 +59,8 @@ void Tap::arrived(const Packet& p) {
   if (p.has(wire::kTcpSyn)) {
     if (p.options.has_window_scale) peer_scaled_ = true, peer_shift_ = std::min<uint8_t>(p.options.window_scale, 14);
     else peer_scaled_ = false;
-    if (!peer_end_known_ || p.seq + 1 - peer_end_ != 0) {
-      if (!p.has(wire::kTcpAck)) peer_end_known_ = false;  // another incarnation
-    }
+    if (peer_iss_ && p.seq != *peer_iss_ && !p.has(wire::kTcpAck)) peer_end_known_ = false;  // another incarnation
+    peer_iss_ = p.seq;
     peer_mss_ = p.options.has_mss ? p.options.mss : 0;
     if (!peer_end_known_) peer_edge_known_ = false;
   }
@@ -71,6 +71,8 @@ void Tap::arrived(const Packet& p) {
   Seq edge = p.ack + (static_cast<uint32_t>(p.window) << (p.has(wire::kTcpSyn) ? 0 : peer_shift()));
   peer_edge_ = peer_edge_known_ ? tcp::later(peer_edge_, edge) : edge;
   peer_edge_known_ = true;
+  // What an old duplicate acknowledges is not looked at (RFC 9293 3.10.7.4, first).
+  if (ack_known_ && (p.seg_len() ? end <= ack_ : end < ack_)) return;
   una_ = una_known_ ? tcp::later(una_, p.ack) : p.ack;
   una_known_ = true;
 }

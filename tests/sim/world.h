@@ -80,6 +80,8 @@ class World {
   Instant next() const;
   bool finished() const;
   void fail(const std::string& what);
+  void fail_at(uint16_t client_port, const std::string& what);  // of one connection
+  uint16_t client_port(const Packet& p) const;
   std::string story() const;
   Tap& tap(unsigned host, const Packet& p, bool sent);
 
@@ -93,6 +95,8 @@ class World {
   std::priority_queue<std::pair<int64_t, unsigned>, std::vector<std::pair<int64_t, unsigned>>, std::greater<>> wakes_;
   std::unordered_map<uint64_t, Tap> taps_;
   std::deque<Seen> seen_;
+  std::unordered_map<uint16_t, tcp::Seq> iss_[2];  // by the client's port: for the log
+  uint16_t culprit_ = 0;                           // client port of the connection that failed, if it was one
   uint64_t order_ = 0, events_ = 0;
   unsigned still_ = 0;     // events in a row at one moment
   unsigned undone_ = 0;
