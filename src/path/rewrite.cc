@@ -27,6 +27,7 @@ void repair_checksum(rte_mbuf* m, const Meta& meta) {
   be16 full = wire::finish(wire::sum_bytes(b.data() + meta.l4, l4_length));
   if (meta.proto == wire::kProtoUdp && full.raw() == 0) full = be16::from_raw(0xffff);  // RFC 768: 0 means none
   *checksum = full;
+  m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;  // nobody needs to sum it again
 }
 
 }  // namespace sluice::path

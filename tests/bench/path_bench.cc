@@ -8,6 +8,8 @@
 //   BM_Forward6               the same, IPv6
 //   BM_Stateful               100 rules, sessions, established flows
 //   BM_NewFlows               every packet is a new flow: the slow path
+//   BM_Local/FLOWS            packets for the box itself, to the stack's ring
+//   BM_Own/DESTINATIONS       packets of the box's own from the stack's ring, as TCP's answers are
 #include <benchmark/benchmark.h>
 #include <rte_cycles.h>
 
@@ -184,10 +186,8 @@ double median(std::vector<uint64_t>& v) {
   return static_cast<double>(v[v.size() / 2]);
 }
 
-void run(benchmark::State& state, bool six, unsigned rules) {
+void run(benchmark::State& state, Lab& lab, unsigned n) {
   const auto flows = static_cast<uint32_t>(state.range(0));
-  const auto n = static_cast<unsigned>(state.range(1));
-  Lab lab(six, flows, rules);
   for (uint32_t f = 0; f < flows; f += 32) lab.burst<true>(32, flows, f, flows >= 32);
   std::vector<uint64_t> with, without;
   for (auto _ : state) {
@@ -203,12 +203,17 @@ void run(benchmark::State& state, bool six, unsigned rules) {
   state.counters["source_clk"] = source;
   state.counters["total_clk"] = total;
   state.counters["flows"] = static_cast<double>(lab.pipeline->flows());
+}
+
+void forward(benchmark::State& state, bool six, unsigned rules) {
+  Lab lab(six, static_cast<uint32_t>(state.range(0)), rules);
+  run(state, lab, static_cast<unsigned>(state.range(1)));
   if (lab.sink.punted != 0 || lab.sink.sent == 0) state.SkipWithError("packets were not forwarded");
 }
 
-void BM_Forward(benchmark::State& s) { run(s, false, 0); }
-void BM_Forward6(benchmark::State& s) { run(s, true, 0); }
-void BM_Stateful(benchmark::State& s) { run(s, false, 100); }
+void BM_Forward(benchmark::State& s) { forward(s, false, 0); }
+void BM_Forward6(benchmark::State& s) { forward(s, true, 0); }
+void BM_Stateful(benchmark::State& s) { forward(s, false, 100); }
 BENCHMARK(BM_Forward)->Args({1, 1})->Args({1, 4})->Args({1, 16})->Args({1, 32})->Args({1, 64})
     ->Args({1000, 32})->Args({100'000, 32})->Args({1'000'000, 32});
 BENCHMARK(BM_Forward6)->Args({1, 32})->Args({1'000'000, 32});
@@ -228,6 +233,58 @@ void BM_NewFlows(benchmark::State& state) {
   state.counters["flows"] = static_cast<double>(lab.pipeline->flows());
 }
 BENCHMARK(BM_NewFlows)->Arg(0)->Arg(100);
+
+void BM_Local(benchmark::State& state) {
+  Lab lab(false, static_cast<uint32_t>(state.range(0)), 0);
+  auto routes = std::make_shared<path::Routes>(*lab.s.routes);
+  routes->groups[0].kind = path::NextHopGroup::Kind::local;
+  lab.s.routes = routes;
+  run(state, lab, 32);
+  if (lab.sink.sent != 0 || lab.sink.punted == 0) state.SkipWithError("packets did not go to the stack");
+}
+BENCHMARK(BM_Local)->Arg(1)->Arg(1000)->Arg(100'000);
+
+void BM_Own(benchmark::State& state) {
+  constexpr unsigned kBurst = 32;
+  Lab lab(false, 1, 0);
+  const auto destinations = static_cast<uint32_t>(state.range(0));
+  Meta meta;
+  meta.kind = RingKind::route;
+  meta.flags = kMetaLocalOrigin;
+  meta.family = 4, meta.proto = wire::kProtoTcp;
+  meta.l3 = 14, meta.l4 = 34, meta.ip_length = 46, meta.in_port = 1;
+  const auto burst = [&](bool pipeline) {
+    const uint64_t start = rte_rdtsc();
+    rte_mbuf* m[kBurst];
+    rte_pktmbuf_alloc_bulk(lab.pool->mempool(), m, kBurst);
+    for (unsigned i = 0; i < kBurst; i++) {
+      lab.source.write(m[i], 1);
+      const auto to = static_cast<uint32_t>(uint64_t{lab.random()} * destinations >> 32);
+      wire::at<wire::Ip4Hdr>(rte_pktmbuf_mtod_offset(m[i], uint8_t*, 14))->dst = Ip4::from_host(0xc6120000 | to);
+      stash(m[i]) = meta;
+      m[i]->port = RTE_MBUF_PORT_INVALID;
+    }
+    if (pipeline) {
+      lab.pipeline->from_ring(lab.s, lab.now, m, kBurst, lab.sink);
+      lab.sink.drain();
+    } else {
+      rte_pktmbuf_free_bulk(m, kBurst);
+    }
+    return rte_rdtsc() - start;
+  };
+  std::vector<uint64_t> with, without;
+  for (auto _ : state) {
+    uint64_t clk = 0;
+    for (unsigned i = 0; i < kBursts; i++) clk += burst(true);
+    with.push_back(clk);
+    clk = 0;
+    for (unsigned i = 0; i < kBursts; i++) clk += burst(false);
+    without.push_back(clk);
+  }
+  state.counters["clk"] = (median(with) - median(without)) / (kBursts * kBurst);
+  if (lab.sink.punted != 0 || lab.sink.sent == 0) state.SkipWithError("packets did not leave");
+}
+BENCHMARK(BM_Own)->Arg(1)->Arg(100)->Arg(10'000);
 
 }  // namespace
 }  // namespace sluice
