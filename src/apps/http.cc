@@ -90,8 +90,8 @@ void Http::more(app::Api& api, uint32_t i) {
     w.length -= static_cast<uint32_t>(used);
     const bool all = w.length == 0;
     if (used > 0) api.done(c.conn, all ? w.buffer : nullptr, static_cast<uint32_t>(used));
-    if (!all) return;
-    c.input.pop(waiting_);
+    if (all) c.input.pop(waiting_);
+    if (c.reply.length() > 0 || !all) return;
   }
   if (c.paused) api.resume(c.conn);
   c.paused = false;
@@ -112,7 +112,7 @@ size_t Http::consume(app::Api& api, uint32_t i, Bytes bytes) {
       one_request(api, i, r);
       continue;
     }
-    if (config_.log) log(api, c, known->response->status, {reinterpret_cast<const char*>(&bytes[r.at]), known->length});
+    if (config_.log) log(api, c, known->response->status, known->target());
     r.at += known->length;
     gather(api, i, r, reply_of(*known->response, known->head_only, false));
   }
@@ -164,7 +164,10 @@ HttpReply Http::choose(HttpRequest& q, const Response*& fixed) {
   };
   if (!q.get() && !q.head()) return reply_of(content_->error(405), false, last);
   const std::string_view path = q.path();
-  if (path.empty()) return bad(400);
+  if (path.empty()) {
+    counters_->bad_requests.add(1);
+    return bad(400);
+  }
   HttpPage* page = nullptr;
   if (config_.http.metrics && path == "/metrics") page = &pages_->metrics;
   if (config_.http.healthz && path == "/healthz") page = &pages_->healthz;
@@ -401,8 +404,7 @@ void Http::log(app::Api& api, const HttpConnection& c, unsigned status, std::str
     r->client = p.remote;
     r->local = p.local;
   }
-  const size_t n = std::min(target.find_first_of("\r\n"), std::min(target.size(), sizeof r->target));
-  std::copy_n(target.begin(), n, r->target);
+  std::copy_n(target.begin(), std::min(target.size(), sizeof r->target), r->target);
   log_->commit();
 }
 

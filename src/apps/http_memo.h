@@ -24,6 +24,12 @@ class HttpMemo {
     bool head_only = false;
     const Response* response = nullptr;
     std::array<uint8_t, kLongest> bytes;
+
+    std::string_view target() const {
+      const std::string_view line(reinterpret_cast<const char*>(bytes.data()), length);
+      const size_t at = line.find(' ') + 1;
+      return line.substr(at, line.find(' ', at) - at);
+    }
   };
 
   HttpMemo() : entry_(kEntries) {}
