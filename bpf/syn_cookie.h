@@ -47,7 +47,8 @@ struct sluice_cookie_input {
 /* What peers announce: Ethernet under IPv4 and IPv6, plain, in PPPoE and in common tunnels; jumbo frames; and some for
    the rest. The smallest is also used for less than that. */
 #define SLUICE_COOKIE_MSS(X) \
-  X(48) X(256) X(536) X(1024) X(1220) X(1260) X(1300) X(1360) X(1380) X(1400) X(1420) X(1440) X(1452) X(1460) X(8940) X(8960)
+  X(48) X(256) X(536) X(1024) X(1220) X(1260) X(1300) X(1360) X(1380) X(1400) X(1420) X(1440) X(1452) X(1460) \
+  X(8940) X(8960)
 
 /* The largest of the table that is not above `mss`. Comparisons, not a table: BPF keeps them in registers. */
 SLUICE_INLINE __u32 sluice_cookie_mss_index(__u32 mss) {

@@ -9,8 +9,8 @@ namespace sluice {
 
 TimerWheel::TimerWheel(uint32_t timers) : timers_(std::max(timers, 1u)) {
   const size_t bytes = size_t{timers_} * sizeof(Node);
-  void* p = timers_ < kEnd ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-                           : MAP_FAILED;
+  if (timers_ >= kEnd) throw std::bad_alloc();
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
   madvise(p, bytes, MADV_HUGEPAGE);
   nodes_ = static_cast<Node*>(p);  // zeroes: in no slot

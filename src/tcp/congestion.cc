@@ -134,7 +134,6 @@ void Congestion::grow_newreno(uint32_t acked) {
   if (acked_ < cwnd_) return;
   acked_ -= cwnd_;
   add(mss_);
-  acked_ = std::min(acked_, cwnd_);
 }
 
 // RFC 9438 4.2, and 4.8 where no reduction by loss went before.

@@ -23,8 +23,7 @@ class Congestion {
   // not grown (RFC 7661). `rtt`: the sample that this ACK gave, 0: none (then HyStart++ sees nothing of it).
   void on_ack(Instant now, uint32_t acked, uint32_t in_flight, Duration srtt, Duration rtt = {});
 
-  // Loss detected (or ECE, RFC 3168 6.1.2, once a window: the sender sees to that): ssthresh and cwnd are reduced by the
-  // algorithm's factor; PRR paces until leave_recovery().
+  // Loss detected: ssthresh and cwnd are reduced by the algorithm's factor; PRR paces until leave_recovery().
   void enter_recovery(Instant now, uint32_t in_flight);
   // In recovery, for each ACK: `delivered` bytes newly acknowledged or SACKed, `pipe` bytes estimated in flight (RFC
   // 6675), `progress_without_loss`: snd_una moved and nothing more was found lost (RFC 6937's safe-ACK rule). Sets cwnd =
@@ -36,7 +35,8 @@ class Congestion {
   bool in_recovery() const { return recovery_; }
   // Retransmission timeout: cwnd one segment, ssthresh of what was in flight. `first`: of this flight.
   void on_timeout(Instant now, uint32_t in_flight, bool first);
-  // ECN: reduces as enter_recovery does, without recovery, and by RFC 8511's gentler factor.
+  // ECE (RFC 3168 6.1.2, once a window: the sender sees to that): reduces as enter_recovery does, without recovery, and
+  // by RFC 8511's gentler factor.
   void on_ecn(Instant now, uint32_t in_flight);
   // The reduction was for nothing (F-RTO, Eifel, DSACK): as before it. Ends recovery. Without a reduction: nothing.
   void undo();
@@ -80,7 +80,7 @@ class Congestion {
   uint32_t round_min_ = 0, last_round_min_ = 0, css_base_ = 0;
 
   uint32_t mss_ = 536, cwnd_ = 0, ssthresh_ = UINT32_MAX;
-  uint32_t acked_ = 0;                          // NewReno: bytes acknowledged towards the next segment of growth; CUBIC: not yet in w_est
+  uint32_t acked_ = 0;  // NewReno: bytes acknowledged towards the next segment; CUBIC: those not yet in w_est
   uint32_t peak_ = 0, last_peak_ = 0;           // most in flight in this and in the last round: RFC 7661's pipeACK
   uint32_t recover_fs_ = 0, prr_delivered_ = 0, prr_out_ = 0;  // RFC 6937 2
   float fraction_ = 0;                                         // CUBIC: of a byte, not yet in cwnd_
