@@ -95,6 +95,8 @@ class TcpBoxTest : public BoxTest {
     o.virtual_time = true;
     o.worker_cpus.assign(workers, 0);
     o.stack_cpus.assign(stacks, 0);
+    o.stack.tcp.limits.half_open = 64;
+    o.stack.tcp.limits.cookie_mark = 32;
     make(o, {workers, workers});
     publish_six(*box);
     settle();
@@ -134,16 +136,6 @@ class TcpBoxTest : public BoxTest {
     box->run_on_stack(stack, [&](stack::HostStack& s, apps::Host&) { n = s.tcp().stack().sizes().connections; });
     return n;
   }
-  unsigned owner_of(uint16_t port) {  // of a connection that was just made from this port
-    for (unsigned e = 0; e < box->stacks(); e++) {
-      bool here = false;
-      box->run_on_stack(e, [&](stack::HostStack& s, apps::Host&) {
-        here = s.tcp().routes().comes_here({.local = own4, .remote = host4, .local_port = kEcho, .remote_port = port});
-      });
-      if (here) return e;
-    }
-    return UINT32_MAX;
-  }
   // --- the peer
   void feed(const Segment& s, unsigned queue = 0) { lan->feed(tcp_frame(kLanMac, kLanHostMac, s), queue); }
   std::optional<Segment> next() {
@@ -175,6 +167,45 @@ class TcpBoxTest : public BoxTest {
     feed(ack, queue);
     settle();
     return ack;
+  }
+  // The segment in two pieces, the later one first.
+  void feed_in_fragments(const Segment& s, unsigned queue = 0) {
+    static uint16_t id = 0;
+    const Frame m = tcp_message(s);
+    constexpr size_t kFirst = 24;
+    Frame a(m.begin(), m.begin() + kFirst), b(m.begin() + kFirst, m.end());
+    ++id;
+    if (s.src.family == 4) {
+      lan->feed(ip_frame(kLanMac, kLanHostMac, s.src, s.dst, wire::kProtoTcp, b, kFirst / 8, id), queue);
+      lan->feed(ip_frame(kLanMac, kLanHostMac, s.src, s.dst, wire::kProtoTcp, a, 0x2000, id), queue);
+      return;
+    }
+    const auto piece = [&](const Frame& data, uint16_t offset, bool more) {
+      Frame f;
+      append(f, wire::Ip6Frag{wire::kProtoTcp, 0, be16::from(static_cast<uint16_t>(offset | (more ? 1 : 0))), be32::from(id)});
+      f.insert(f.end(), data.begin(), data.end());
+      lan->feed(ip_frame(kLanMac, kLanHostMac, s.src, s.dst, wire::kProtoFragment, f), queue);
+    };
+    piece(b, kFirst, false);
+    piece(a, 0, true);
+  }
+  // Port unreachable, quoting a segment of the box's as far as the ports and the sequence number.
+  void feed_port_unreachable(const Segment& quoted, unsigned queue = 0) {
+    const bool six = quoted.src.family == 6;
+    const Frame packet = tcp_frame(kLanHostMac, kLanMac, quoted);
+    Frame m;
+    append(m, wire::IcmpHdr{static_cast<uint8_t>(six ? 1 : 3), static_cast<uint8_t>(six ? 4 : 3), {}, {}});
+    m.insert(m.end(), packet.begin() + 14, packet.begin() + 14 + (six ? 40 : 20) + 8);
+    const uint64_t sum = six ? pseudo(quoted.dst, quoted.src, wire::kProtoIcmp6, m.size()) : 0;
+    wire::at<wire::IcmpHdr>(m.data())->checksum = wire::finish(wire::sum_bytes(m.data(), m.size(), sum));
+    lan->feed(ip_frame(kLanMac, kLanHostMac, quoted.dst, quoted.src, six ? wire::kProtoIcmp6 : wire::kProtoIcmp, m), queue);
+  }
+  Client& connect(Box& b, unsigned stack, const IpAddr& to, uint16_t port, size_t bytes = 0) {
+    auto made = std::make_unique<Client>(to, port, bytes);
+    Client& c = *made;
+    services.push_back(std::move(made));
+    start(b, stack, c);
+    return c;
   }
   // Everything that the box now has to say, its data put together.
   Frame said(Segment& last) {
@@ -240,6 +271,204 @@ TEST_P(TcpFamilyTest, AWrongChecksumIsDropped) {
   settle();
   EXPECT_FALSE(next());
   EXPECT_EQ(books(*box).drops(DropReason::tcp_checksum), 1u);
+  expect_audit_closed(*box);
+}
+
+TEST_P(TcpFamilyTest, WhatComesInFragmentsIsAnswered) {
+  make_with_tcp();
+  serve_echo(*box);
+  const bool six = GetParam();
+  Segment me = handshake(six, 40000);
+  me.flags = kAck | kPsh;
+  me.data.assign(100, 'f');
+  feed_in_fragments(me);
+  settle();
+  Segment it;
+  EXPECT_EQ(said(it), me.data);
+  EXPECT_EQ(box->stack_stats().reassembled, 1u);
+  expect_audit_closed(*box);
+}
+
+TEST_P(TcpFamilyTest, TimersKeepTheBoxAwake) {
+  make_with_tcp();
+  serve_echo(*box);
+  const bool six = GetParam();
+  feed({.src = six ? host6 : host4, .dst = six ? own6 : own4, .sport = 40000, .dport = kEcho, .seq = 1, .flags = kSyn});
+  settle();
+  ASSERT_TRUE(next());
+  EXPECT_LE(box->next_deadline(), now + Duration::seconds(1));
+  pass(Duration::millis(1100));
+  const auto again = next();
+  ASSERT_TRUE(again) << "the SYN-ACK is sent again";
+  EXPECT_EQ(again->flags & (kSyn | kAck), kSyn | kAck);
+  expect_audit_closed(*box);
+}
+
+TEST_P(TcpFamilyTest, AnIcmpErrorEndsAnAttempt) {
+  make_with_tcp();
+  const bool six = GetParam();
+  const IpAddr host = six ? host6 : host4, own = six ? own6 : own4;
+  Client& c = connect(*box, 0, host, 9);
+  EXPECT_EQ(c.outcome, app::Outcome::ok);
+  const auto syn = next();
+  ASSERT_TRUE(syn);
+  EXPECT_EQ(syn->flags & (kSyn | kAck), kSyn);
+  EXPECT_EQ(syn->src, own) << "from the address that shares the link with the peer";
+  Segment alien = *syn;
+  alien.seq += 5000;
+  feed_port_unreachable(alien);
+  settle();
+  EXPECT_FALSE(c.over) << "what was never sent is not believed";
+  feed_port_unreachable(*syn);
+  settle();
+  EXPECT_TRUE(c.over);
+  EXPECT_EQ(c.failure, app::Failure::unreachable);
+  expect_audit_closed(*box);
+}
+
+TEST_P(TcpFamilyTest, StoppingReturnsWhatConnectionsKeep) {
+  make_with_tcp();
+  serve_echo(*box);
+  Segment me = handshake(GetParam(), 40000);
+  me.flags = kAck;
+  me.data.assign(1000, 'x');
+  feed(me);
+  me.seq += 3000;  // out of order
+  feed(me);
+  settle();
+  EXPECT_GE(box->held_by_tcp(), 2u);
+  expect_audit_closed(*box);
+  box->stop();
+  EXPECT_EQ(box->held_by_tcp(), 0u);
+  EXPECT_EQ(box->pool().in_use(), 0u);
+}
+
+// ---- several stack engines
+
+TEST_P(TcpFamilyTest, SeveralStackEnginesShareTheConnections) {
+  make_with_tcp(3, 2);
+  serve_echo(*box);
+  const bool six = GetParam();
+  unsigned at[3] = {};
+  for (uint16_t i = 0; i < 30; i++) {
+    Segment me = handshake(six, static_cast<uint16_t>(40000 + i), i % 2);
+    me.flags = kAck | kPsh;
+    me.data = Frame(static_cast<size_t>(10 + i), static_cast<uint8_t>(i));
+    if (i % 3 == 0) feed_in_fragments(me, i % 2);
+    else feed(me, (i + 1) % 2);
+    settle();
+    Segment it;
+    ASSERT_EQ(said(it), me.data) << "connection " << i;
+    feed(reply(it, kAck), i % 2);
+    settle();
+  }
+  for (unsigned e = 0; e < 3; e++) at[e] = connections(e);
+  EXPECT_TRUE(at[0] > 3 && at[1] > 3 && at[2] > 3) << at[0] << " " << at[1] << " " << at[2];
+  EXPECT_EQ(at[0] + at[1] + at[2], 30u);
+  EXPECT_EQ(box->stack_stats().reassembled, 10u);
+  expect_audit_closed(*box);
+}
+
+TEST_P(TcpFamilyTest, AnswersComeToTheEngineThatConnected) {
+  make_with_tcp(3, 2);
+  const bool six = GetParam();
+  for (unsigned round = 0; round < 4; round++)
+    for (unsigned e = 0; e < 3; e++) {
+      drain();
+      Client& c = connect(*box, e, six ? host6 : host4, static_cast<uint16_t>(9000 + round));
+      auto syn = next();
+      ASSERT_TRUE(syn);
+      if (round == 3) {
+        feed_port_unreachable(*syn, 1);  // comes to the first engine, and goes on to the owner
+        settle();
+        EXPECT_EQ(c.failure, app::Failure::unreachable);
+        continue;
+      }
+      Segment answer = reply(*syn, kSyn | kAck);
+      answer.seq = 5000;
+      feed(answer, round % 2);
+      settle();
+      EXPECT_TRUE(c.connected) << "engine " << e;
+    }
+  expect_audit_closed(*box);
+}
+
+// ---- floods
+
+TEST_F(TcpBoxTest, AFloodOfSynsLeavesRoomForTheRest) {
+  make_with_tcp();
+  serve_echo(*box);
+  Segment old = handshake(false, 40000);
+  for (int round = 0; round < 20; round++) {
+    for (uint32_t i = 0; i < 300; i++) {
+      const auto n = static_cast<uint32_t>(round) * 300 + i;
+      feed({.src = Ip4::from_host(0xc6120102 + n % 200), .dst = own4, .sport = static_cast<uint16_t>(1024 + n),
+            .dport = kEcho, .seq = n, .flags = kSyn});
+    }
+    settle();
+    drain();
+  }
+  uint32_t half_open = 0;
+  box->run_on_stack(0, [&](stack::HostStack& s, apps::Host&) { half_open = s.tcp().stack().sizes().half_open; });
+  EXPECT_LE(half_open, 32u);
+  lan->feed(arp(1, kLanHostMac, kLanHost, {}, kLanBox));
+  old.flags = kAck | kPsh;
+  old.data = {'!'};
+  feed(old);
+  settle();
+  bool resolved = false, echoed = false;
+  for (Frame f = lan->take(); !f.empty(); f = lan->take()) {
+    resolved |= arp_of(f) && arp_of(f)->op.host() == 2;
+    if (!arp_of(f))
+      if (const auto s = segment_of(f)) echoed |= s->data == old.data;
+  }
+  EXPECT_TRUE(resolved);
+  EXPECT_TRUE(echoed);
+  handshake(false, 40001);  // with a cookie
+  expect_audit_closed(*box);
+}
+
+// ---- UDP
+
+TEST_P(TcpFamilyTest, TheSmallServicesSpeakUdpWhereTheyAreBound) {
+  make_with_tcp();
+  using stack::UdpService;
+  box->run_on_stack(0, [](stack::HostStack& s, apps::Host&) {
+    s.serve_udp({{.address = {}, .port = 7, .service = UdpService::echo},
+                 {.address = {}, .port = 9, .service = UdpService::discard},
+                 {.address = {}, .port = 19, .service = UdpService::chargen}});
+  });
+  const bool six = GetParam();
+  const IpAddr host = six ? host6 : host4, own = six ? own6 : own4;
+  const Frame text(33, 'u');
+  const auto ask = [&](uint16_t sport, uint16_t dport) {
+    Frame m;
+    append(m, wire::UdpHdr{be16::from(sport), be16::from(dport), be16::from(static_cast<uint16_t>(8 + text.size())), {}});
+    m.insert(m.end(), text.begin(), text.end());
+    wire::at<wire::UdpHdr>(m.data())->checksum = wire::finish(wire::sum_bytes(m.data(), m.size(), pseudo(host, own, 17, m.size())));
+    lan->feed(ip_frame(kLanMac, kLanHostMac, host, own, wire::kProtoUdp, m));
+    settle();
+    const Frame f = lan->take();
+    return f.empty() ? f : Frame(f.begin() + (six ? 54 : 34), f.end());
+  };
+  const Frame echo = ask(1000, 7);
+  ASSERT_GE(echo.size(), 8 + text.size());
+  EXPECT_EQ(wire::at<wire::UdpHdr>(echo.data())->dport.host(), 1000);
+  EXPECT_EQ(wire::at<wire::UdpHdr>(echo.data())->sport.host(), 7);
+  EXPECT_EQ(wire::fold16(wire::sum_bytes(echo.data(), 8 + text.size(), pseudo(own, host, 17, 8 + text.size()))), 0xffff);
+  EXPECT_EQ(Frame(echo.begin() + 8, echo.begin() + 8 + 33), text);
+  EXPECT_TRUE(ask(1000, 9).empty());
+  const Frame characters = ask(1000, 19);
+  ASSERT_GE(characters.size(), 8u);
+  EXPECT_LE(wire::at<wire::UdpHdr>(characters.data())->length.host(), 8 + text.size()) << "no amplifier";
+  for (const uint16_t other : std::initializer_list<uint16_t>{0, 7, 9, 13, 17, 19}) EXPECT_TRUE(ask(other, 7).empty()) << "a loop with port " << other;
+  EXPECT_EQ(books(*box).drops(DropReason::udp_unanswered), 6u);
+  unsigned answers = 0;
+  for (int i = 0; i < 300; i++) answers += !ask(1000, 7).empty();
+  EXPECT_LT(answers, 200u) << "a rate";
+  const Frame closed = ask(1000, 8);
+  ASSERT_FALSE(closed.empty());
+  EXPECT_EQ(closed[0], six ? 1 : 3) << "port unreachable";
   expect_audit_closed(*box);
 }
 
@@ -313,10 +542,7 @@ TEST_P(TwoBoxesTest, BulkThereAndBackWithLoss) {
   unsigned frames = 0, lost = 0;
   lose = [&](const Frame& f) { return segment_of(f) && ++frames % 50 == 0 && ++lost; };
   constexpr size_t kBytes = 2'000'000;
-  auto made = std::make_unique<Client>(*parse_ip(GetParam() ? "2001:db8:2::1" : "198.18.2.1"), kEcho, kBytes);
-  Client& c = *made;
-  services.push_back(std::move(made));
-  start(*box, 0, c);
+  Client& c = connect(*box, 0, *parse_ip(GetParam() ? "2001:db8:2::1" : "198.18.2.1"), kEcho, kBytes);
   EXPECT_EQ(c.outcome, app::Outcome::ok);
   for (int i = 0; i < 600 && !c.over; i++) run(Duration::millis(100));
   EXPECT_TRUE(c.connected);
