@@ -35,10 +35,13 @@ void release_chunks(Core& core, Tcb& c) {
   if (tx.record_head != kNone) core.records.at(tx.record_head).chunk = tx.chunk_head;
 }
 
-// RFC 9293 3.10.7.4: only a segment that is not older than the last one that did may change the window. true: the window
-// is another one than before.
+// RFC 9293 3.10.7.4: only a segment that is not older than the last one that did may change the window. One that
+// acknowledges something new is not old, even where it is a retransmission with a lower number: its window counts from
+// its acknowledgment, and the one that we have would promise too much from there. true: the window is another one than
+// before.
 bool update_window(Tcb& c, const InSegment& s) {
-  if (s.ack < c.snd_una || !(c.snd_wl1 < s.seq || (c.snd_wl1 == s.seq && c.snd_wl2 <= s.ack))) return false;
+  if (s.ack < c.snd_una) return false;
+  if (s.ack == c.snd_una && !(c.snd_wl1 < s.seq || (c.snd_wl1 == s.seq && c.snd_wl2 <= s.ack))) return false;
   const uint32_t window = uint32_t{s.window} << c.snd_wind_shift;
   const bool changed = window != c.snd_wnd;
   c.snd_wnd = window;

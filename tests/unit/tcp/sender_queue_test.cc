@@ -221,6 +221,19 @@ TEST(Window, AnOldSegmentDoesNotChangeIt) {  // RFC 9293 3.10.7.4: SND.WL1, SND.
   EXPECT_NE(lab.shape(), "");
 }
 
+TEST(Window, ARetransmissionThatAcknowledgesMoreBringsItsWindow) {
+  Lab lab({.window = 4000});
+  lab.write(20000);
+  lab.taken();
+  lab.ack(1000);
+  InSegment s = lab.segment(3000, 1000);
+  s.seq = s.seq - 500;
+  lab.taken();
+  lab.feed(s);
+  EXPECT_EQ(lab.c->snd_wnd, 1000u);  // and not 4000 from 3000 on
+  for (const Packet& p : lab.taken()) EXPECT_LE(p.end(), 4000);
+}
+
 TEST(Window, ASmallPeerIsServedHalfItsWindowAtATime) {  // RFC 9293 3.8.6.2.1 (3)
   Lab lab({.window = 200});
   lab.write(1000);
