@@ -15,6 +15,7 @@ const std::vector<Verb>& verbs() {
       {"neighbors", "next hops' MAC addresses and their states", run_neighbors},
       {"rules", "filter rules in order, with what they matched", run_rules},
       {"flows", "flows (src, dst, proto, port, limit)", run_flows},
+      {"services", "services and backends: state, connections, counters", run_services},
       {"tcp.list", "the box's TCP connections (state, local, remote, port, service, limit, cursor)", run_tcp_list},
       {"tcp.show", "one connection in full (id, or remote)", run_tcp_show},
       {"tcp.counters", "what TCP has done (nonzero)", run_tcp_counters},
@@ -22,7 +23,7 @@ const std::vector<Verb>& verbs() {
       {"tcp.abort", "resets a connection (id, or remote)", run_tcp_abort},
       {"drops", "packets not sent, by reason and port", run_drops},
       {"audit", "proof that every packet is accounted for", run_audit},
-      {"events", "what happened to ports and lcores (since)", run_events},
+      {"events", "what happened to ports, lcores, backends; or who was served (since, access)", run_events},
       {"config.get", "the running configuration", run_config_get},
       {"config.check", "checks a configuration (text) as it would be applied", run_config_check},
       {"config.apply", "replaces the running configuration (text) without losing a packet", run_config_apply},
@@ -34,6 +35,11 @@ const std::vector<Verb>& verbs() {
 void Context::log_event(const port::Event& e) {
   events.push_back({++event_count, unix_now(), e});
   if (events.size() > 1000) events.pop_front();
+}
+
+void Context::log_access(const std::string& what) {
+  access.push_back({++event_count, unix_now(), {port::Event::Level::info, what}});
+  if (access.size() > 1000) access.pop_front();
 }
 
 uint16_t port_named(const Context& c, const Params& p, const char* field, const std::string& name) {

@@ -26,12 +26,14 @@ struct Context {
   Running& running;
   Rates& rates;
   std::string version;
+  ServiceControl& services;
   double started_unix = 0;
   bool stop_requested = false;
-  std::deque<LoggedEvent> events;  // the latest 1,000
+  std::deque<LoggedEvent> events, access;  // the latest 1,000 of each
   uint64_t event_count = 0;
 
   void log_event(const port::Event& e);
+  void log_access(const std::string& what);
 };
 
 const std::vector<Verb>& verbs();

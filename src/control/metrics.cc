@@ -1,7 +1,9 @@
 #include "control/metrics.h"
 
+#include <algorithm>
 #include <cstdio>
 
+#include "control/access_log.h"
 #include "control/commands.h"
 #include "control/tcp_counters.h"
 
@@ -85,6 +87,48 @@ void tcp(Metrics& m, Context& c) {
   }
 }
 
+void services(Metrics& m, Context& c) {
+  using S = apps::ServiceCounters;
+  using B = apps::BackendCounters;
+  const auto views = c.services.set().views();
+  const auto total = [](const auto& engines, auto counter) {
+    uint64_t n = 0;
+    for (const auto* e : engines) n += (e->*counter).get();
+    return n;
+  };
+  m.gauge("sluice_service_connections", "Connections of a service now.");
+  for (const auto& v : views)
+    if (!v.draining)
+      m.sample({{"service", v.config->name}}, total(v.engines, &S::accepted) - total(v.engines, &S::ended));
+  const struct {
+    const char* name;
+    const char* help;
+    Counter S::* of;
+  } counters[] = {{"sluice_service_accepted_total", "Connections that a service accepted.", &S::accepted},
+                  {"sluice_service_refused_total", "Connections closed at once: the limit of connections.", &S::refused},
+                  {"sluice_service_requests_total", "HTTP requests.", &S::requests},
+                  {"sluice_service_failures_total", "Connections that ended by a reset or a time-out.", &S::failures},
+                  {"sluice_service_received_bytes_total", "Bytes from clients.", &S::bytes_in},
+                  {"sluice_service_sent_bytes_total", "Bytes to clients, acknowledged.", &S::bytes_out}};
+  for (const auto& x : counters) {
+    m.counter(x.name, x.help);
+    for (const auto& v : views)
+      if (!v.draining) m.sample({{"service", v.config->name}}, total(v.engines, x.of));
+  }
+  m.gauge("sluice_backend_up", "1 while a backend passes its health checks.");
+  for (const auto& v : views)
+    for (size_t i = 0; i < v.backends.size() && !v.draining; i++) {
+      bool up = false;
+      for (const B* b : v.backends[i]) up |= b->up.load(std::memory_order_relaxed);
+      m.sample({{"service", v.config->name}, {"backend", to_string(v.config->proxy.backends[i])}}, uint64_t{up});
+    }
+  m.counter("sluice_backend_connections_total", "Connections made to a backend.");
+  for (const auto& v : views)
+    for (size_t i = 0; i < v.backends.size() && !v.draining; i++)
+      m.sample({{"service", v.config->name}, {"backend", to_string(v.config->proxy.backends[i])}},
+               total(v.backends[i], &B::connections));
+}
+
 }  // namespace
 
 void Metrics::family(const std::string& name, const char* help, const char* type) {
@@ -114,6 +158,10 @@ void Metrics::sample(Labels labels, double value) {
   text_ += number;
 }
 
+bool metrics_wanted(const config::Model& m) {
+  return std::any_of(m.services.begin(), m.services.end(), [](const config::Service& s) { return s.http.metrics; });
+}
+
 std::string metrics_text(Context& c) {
   Metrics m;
   const Audit a = totals(c.box);
@@ -121,6 +169,7 @@ std::string metrics_text(Context& c) {
   ports(m, c, a);
   lcores(m, c);
   tcp(m, c);
+  services(m, c);
   return m.take();
 }
 

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "config/model.h"
+
 namespace sluice::control {
 
 struct Context;
@@ -29,6 +31,7 @@ class Metrics {
   std::string text_, name_;
 };
 
+bool metrics_wanted(const config::Model& m);  // some service shows them
 std::string metrics_text(Context& c);
 
 }  // namespace sluice::control

@@ -40,6 +40,13 @@ Running::Prepared Running::prepare(const std::string& text, const std::string& f
     return p;
   }
   p.snapshot = *built;
+  auto services = services_.prepare(loaded.model);
+  if (!services) {
+    p.result.mistakes.push_back({file_name, 0, 0, "services", services.error()});
+    p.result.summary = "refused: " + services.error();
+    return p;
+  }
+  p.services = std::move(*services);
   p.model = std::move(loaded.model);
   std::string changed;
   auto note = [&](bool differs, const char* what) {
@@ -48,7 +55,8 @@ Running::Prepared Running::prepare(const std::string& text, const std::string& f
   note(previous->routes != p.snapshot->routes, "routes");
   note(previous->filter.rules != p.snapshot->filter.rules, "filter");
   note(previous->interfaces != p.snapshot->interfaces, "addresses and neighbours");
-  p.result.summary = changed.empty() ? "no table differs" : "new: " + changed;
+  note(p.services->changes, "services");
+  p.result.summary = changed.empty() ? "nothing differs" : "new: " + changed;
   p.result.ok = true;
   return p;
 }
@@ -61,7 +69,8 @@ ApplyResult Running::apply(const std::string& text, const std::string& file_name
   auto t0 = std::chrono::steady_clock::now();
   Prepared p = prepare(text, file_name);
   if (p.result.ok) {
-    box_.publish(p.snapshot);
+    box_.publish(p.snapshot);  // first: a new service may listen on a new address
+    services_.commit(std::move(*p.services));
     model_ = std::move(p.model);
     text_ = text;
     p.result.snapshot = p.snapshot->id;

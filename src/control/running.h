@@ -1,12 +1,14 @@
-// What runs now, and the only way to change it: text → model → snapshot → publish. A step that fails leaves
+// What runs now, and the only way to change it: text → model → snapshot and services → publish. A step that fails leaves
 // everything as it was, the box and this record of it.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
+#include "control/services.h"
 #include "control/translate.h"
 #include "engine/box.h"
 
@@ -22,9 +24,10 @@ struct ApplyResult {
 
 class Running {
  public:
-  // `loaded` is sound and is what the box was made from; its snapshot is published already.
-  Running(engine::Box& box, config::Loaded loaded, std::string text, std::string file, config::Overrides set)
+  // `loaded` is sound and is what the box was made from; its snapshot is published and its services committed already.
+  Running(engine::Box& box, ServiceControl& services, config::Loaded loaded, std::string text, std::string file, config::Overrides set)
       : box_(box),
+        services_(services),
         facts_(port_facts(box)),
         model_(std::move(loaded.model)),
         text_(std::move(text)),
@@ -50,10 +53,12 @@ class Running {
     ApplyResult result;
     config::Model model;
     std::shared_ptr<const path::Snapshot> snapshot;
+    std::optional<ServiceControl::Prepared> services;
   };
   Prepared prepare(const std::string& text, const std::string& file_name) const;
 
   engine::Box& box_;
+  ServiceControl& services_;
   std::vector<PortFacts> facts_;
   config::Model model_;
   std::string text_, file_;

@@ -189,7 +189,9 @@ void add_queries(CLI::App& app, Request& r) {
   s->add_flag_callback(
       "--all", [&r] { r.params["all"] = true; }, "reasons without a packet, too");
   verb("audit", "proof that every packet is accounted for; exit status 1 if not");
-  s = verb("events", "what happened to ports, lcores and the configuration");
+  s = verb("events", "what happened to ports, lcores, backends and the configuration");
+  s->add_flag_callback(
+      "--access", [&r] { r.params["access"] = true; }, "the access log instead: who was served");
   number(s, "--limit", "limit", "at most so many (100)");
   verb("stop", "drain and stop sluiced");
 }

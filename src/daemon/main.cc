@@ -22,7 +22,8 @@ int check(const std::string& file, const std::vector<std::string>& set) {
   if (!daemon::load(s, file, *overrides)) return 2;
   config::Budget b = config::memory_budget(s.loaded.model);
   std::cout << file << ": fine; " << s.loaded.model.ports.size() << " ports, " << s.loaded.model.routes.size()
-            << " routes, " << s.loaded.model.filter.rules.size() << " rules; needs about " << (b.total >> 20)
+            << " routes, " << s.loaded.model.filter.rules.size() << " rules, " << s.loaded.model.services.size()
+            << " services; needs about " << (b.total >> 20)
             << " MiB\n";
   return 0;
 }

@@ -9,6 +9,7 @@
 #include <csignal>
 
 #include "control/commands.h"
+#include "control/metrics.h"
 #include "control/server.h"
 #include "daemon/commands.h"
 #include "daemon/log.h"
@@ -20,6 +21,7 @@ namespace sluice::daemon {
 namespace {
 
 constexpr long kUpkeepNs = 200'000'000;
+constexpr unsigned kTicksAMetric = 5;  // /metrics is a second old at most
 
 double monotonic_seconds() {
   timespec t;
@@ -89,6 +91,16 @@ class ControlLoop {
       c_.log_event(e);
       log_event(e);
     }
+    for (const port::Event& e : c_.services.maintain()) {
+      c_.log_event(e);
+      log_event(e);
+    }
+    for (const std::string& line : c_.services.access_log()) {
+      c_.log_access(line);
+      spdlog::debug("{}", line);
+    }
+    if (++ticks_ % kTicksAMetric == 0 && control::metrics_wanted(c_.running.model()))
+      c_.services.set().pages().metrics.publish(200, "text/plain; version=0.0.4; charset=utf-8", control::metrics_text(c_));
     if (std::string what = c_.running.refresh(); !what.empty()) {
       const port::Event e{port::Event::Level::info, what};
       c_.log_event(e);
@@ -100,6 +112,7 @@ class ControlLoop {
   control::Context& c_;
   control::Server& server_;
   int signals_, timer_, epoll_;
+  unsigned ticks_ = 0;
 };
 
 void block_signals() {
@@ -148,9 +161,9 @@ int run(const RunOptions& o) {
     return 1;
   }
   announce(s);
-  control::Running running(*s.box, std::move(s.loaded), s.text, s.file, s.set);
+  control::Running running(*s.box, *s.services, std::move(s.loaded), s.text, s.file, s.set);
   control::Rates rates;
-  control::Context c{*s.box, running, rates, SLUICE_VERSION, control::unix_now()};
+  control::Context c{*s.box, running, rates, SLUICE_VERSION, *s.services, control::unix_now()};
   if (Status st = s.box->start(); !st) {
     spdlog::error("{}", st.error());
     return 1;

@@ -74,7 +74,11 @@ Status assemble(Startup& s, const std::function<void(engine::BoxOptions&)>& adju
   }
   auto snapshot = control::build_snapshot(m, control::port_facts(*s.box), nullptr, s.box->workers());
   if (!snapshot) return Error{snapshot.error()};
+  s.services = std::make_unique<control::ServiceControl>(*s.box);
+  auto services = s.services->prepare(m);
+  if (!services) return Error{services.error()};
   s.box->publish(*snapshot);
+  s.services->commit(std::move(*services));
   return {};
 }
 

@@ -16,6 +16,7 @@ struct Startup {
   config::Loaded loaded;
   std::string text, file;
   config::Overrides set;
+  std::unique_ptr<control::ServiceControl> services;  // outlives the box
   std::unique_ptr<engine::Box> box;
 };
 
