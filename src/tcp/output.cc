@@ -163,7 +163,6 @@ void send_new(Core& core, Tcb& c, bool overriding) {
     if (!pick.any()) return;
     if (rewind) {
       tx.next_chunk = tx.chunk_head;
-      if (tx.chunk_head == kNone) tx.fin_sent = false;
       remove_record(core, c, tx.record_head);
       c.snd_nxt = c.snd_una;
       fresh = false;
@@ -200,12 +199,13 @@ void send_in_one(Core& core, Tcb& c, uint32_t length) {
 
 bool resend_range(Core& core, Tcb& c, uint32_t record, uint32_t most) {
   Sending& tx = c.tx;
-  while (core.records.at(record).length() < most && join_with_next(core, c, record)) {}
-  if (core.records.at(record).length() > most &&
-      !split_record(core, c, record, core.records.at(record).begin + most))
-    return false;
   Record& r = core.records.at(record);
-  const bool fin = tx.fin_sent && r.end > data_end(c);
+  while (r.length() < most && join_with_next(core, c, record)) {}
+  bool fin = tx.fin_sent && r.end > data_end(c);
+  if (r.length() - fin > most) {
+    if (!split_record(core, c, record, r.begin + most)) return false;
+    fin = false;
+  }
   const Seq end = send_data(core, c, r.begin, r.length() - fin, fin, r.chunk, Sent::again, segment_room(c));
   if (end != r.end && !split_record(core, c, record, end)) return false;  // too many pieces for one
   if (!tx.undo_stamp) tx.undo_stamp = core.timestamp_of(c) | !core.timestamp_of(c);
@@ -224,7 +224,10 @@ void resend_head(Core& core, Tcb& c) {
   uint32_t most = segment_room(c);
   // The window shrank to less than a segment: no more than it has, but something (RFC 9293 3.8.6, SHLD-17).
   if (c.snd_wnd) most = std::min(most, c.snd_wnd);
-  resend_range(core, c, head, most);
+  if (resend_range(core, c, head, most)) return;
+  // No record to account for a part of it: sent all the same, or nothing would ever free one.
+  const Record& r = core.records.at(head);
+  send_data(core, c, r.begin, std::min(r.length(), most), false, r.chunk, Sent::again, segment_room(c));
 }
 
 void resend(Core& core, Tcb& c) {
@@ -249,13 +252,14 @@ void resend(Core& core, Tcb& c) {
 void send_window_probe(Core& core, Tcb& c) {
   if (only_window_probe(core, c)) {
     Record& r = core.records.at(c.tx.record_head);
-    const bool fin = c.tx.fin_sent && r.end > data_end(c);
-    send_data(core, c, r.begin, !fin, fin, r.chunk, Sent::again, segment_room(c));
+    send_data(core, c, r.begin, 1, false, r.chunk, Sent::again, 1);
     r.sent = core.now;
   } else if (new_waits(c)) {
     const uint32_t chunk = c.tx.next_chunk;
     const bool fin = chunk == kNone;
-    if (!append_record(core, c, c.snd_nxt + 1, chunk, Record::kWindowProbe | Record::kEverResent)) return;
+    // A FIN is sent as always, and repeated as always: there is nothing behind it.
+    const uint8_t marks = fin ? Record::kEverResent : Record::kWindowProbe | Record::kEverResent;
+    if (!append_record(core, c, c.snd_nxt + 1, chunk, marks)) return;
     if (fin) c.tx.fin_sent = true;
     c.snd_nxt = send_data(core, c, c.snd_nxt, !fin, fin, chunk, Sent::probe, 1);
     if (!fin && core.chunks.at(chunk).end() <= c.snd_nxt) c.tx.next_chunk = core.chunks.at(chunk).next;

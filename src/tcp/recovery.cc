@@ -108,6 +108,7 @@ void leave(Tcb& c) {
   tx.phase = tx.sacked ? Phase::disorder : Phase::open;
   tx.frto = 0;
   tx.duplicates = 0;
+  tx.undo_una = c.snd_nxt;
   if (tx.reorder_persist && --tx.reorder_persist == 0) tx.reorder_mult = 1;
 }
 
@@ -249,7 +250,7 @@ void recover(Core& core, Tcb& c, const InSegment& s, AckNews& n) {
   }
   if (tx.phase == Phase::loss && tx.frto) frto(core, c, n);
 
-  detect(core, c, n);
+  if (n.delivered || !c.sack_ok) detect(core, c, n);
   if (tx.lost && !reduced(c)) {
     if (!tx.probe_mtu || !path_mtu_probe_lost(core, c)) return enter_recovery(core, c, n);
   }
@@ -308,7 +309,8 @@ void on_tail_probe_timer(Core& core, Tcb& c) {
   if (c.snd_nxt == before) {
     uint32_t i = tx.record_tail;
     const Record& r = core.records.at(i);
-    const uint32_t last = (r.length() - 1) % tx.mss + 1;
+    const uint32_t fin = tx.fin_sent && r.end > data_end(c);
+    const uint32_t last = r.length() > fin ? (r.length() - fin - 1) % tx.mss + 1 + fin : fin;
     if (last < r.length()) {
       if (!split_record(core, c, i, r.end - last)) return;
       i = tx.record_tail;

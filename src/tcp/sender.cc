@@ -75,9 +75,9 @@ void advance(Core& core, Tcb& c, const InSegment& s, AckNews& n, Acked& out) {
   tx.sack_high = later(tx.sack_high, s.ack);
   if (tx.small_out && tx.small_end <= s.ack) tx.small_out = false;
   if (tx.recover_set && tx.recover_at < s.ack) tx.recover_set = false;
+  if (tx.undo_possible && tx.phase == Phase::open && tx.undo_una < s.ack) tx.undo_possible = false;
   core.count.out_bytes += out.bytes;
   measure(core, c, s.options, n);
-  c.rtt.undo_back_off(core.config.tuning);
   path_mtu_acked(core, c, n);
 }
 
@@ -86,6 +86,7 @@ void begin(Core& core, Tcb& c, const InSegment& s) {
   c.snd_una = c.iss + 1;
   tx.started = true;
   tx.sack_high = c.snd_una;
+  const bool syn_lost = tx.backoff > 0;
   tx.backoff = 0;
   tx.alarm = Alarm::none;
   tx.rto_at = Instant::never();
@@ -95,7 +96,7 @@ void begin(Core& core, Tcb& c, const InSegment& s) {
   c.snd_wl2 = s.ack;
   start_path_mtu(c);
   tx.last_sent = core.now;
-  c.cc.start(core.config.tuning, core.now, tx.mss, tx.syn_count > 1);
+  c.cc.start(core.config.tuning, core.now, tx.mss, syn_lost);
   schedule(core, c);
   if (new_waits(c)) core.mark(c);
 }

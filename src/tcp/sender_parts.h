@@ -9,7 +9,7 @@ namespace sluice::tcp {
 
 inline constexpr uint32_t kMaxBurst = 64 * 1024 - 256;  // payload of one OutSegment
 inline constexpr uint16_t kMinMss = 64;                 // a smaller one that the peer announces is taken as this
-inline constexpr uint32_t kRecordsToSend = 1024;        // records of one connection: above, nothing new is sent
+inline constexpr uint32_t kRecordsToSend = 2048;        // records of one connection: above, nothing new is sent
 inline constexpr uint32_t kRecordsToSplit = 4096;       // … above, a SACK block that cuts a record in two is ignored
 inline constexpr unsigned kDuplicateThreshold = 3;      // RFC 5681 3.2, RFC 8985 6.2
 

@@ -58,7 +58,7 @@ struct Sending {
   bool cwr_due : 1 = false;          // CWR goes with the next new data
   bool ecn_wait : 1 = false;         // ECE is not heard until ecn_until
   Seq recover_at;
-  Seq undo_una;                      // snd_una when the reduction happened
+  Seq undo_una;                      // snd_una when the reduction happened; once over: until when it may be undone
   uint32_t undo_bytes = 0;           // sent again since, not reported as duplicates yet
   uint32_t undo_stamp = 0;           // TSval of the first retransmission (Eifel)
   Seq tlp_end;

@@ -129,6 +129,51 @@ TEST(Syn, ALostOneMakesTheInitialWindowOneSegment) {  // RFC 5681 3.1
   EXPECT_EQ(lab.shape(), "0:1000");
 }
 
+TEST(Rto, WithNoRecordToSplitTheFirstSegmentGoesAgain) {
+  Lab lab({.records = 1});
+  lab.write(10000);
+  lab.taken();
+  lab.wait(Duration::seconds(3));
+  for (const Packet& p : lab.taken()) EXPECT_EQ(p.seq, 0);
+  EXPECT_GT(lab.core.count.retransmitted_segments, 0u);
+  for (int32_t a = 1000; a <= 10000; a += 1000) {
+    lab.ack(a);
+    lab.wait(Duration::seconds(2));
+  }
+  EXPECT_EQ(lab.view().in_flight, 0u);
+}
+
+TEST(Rto, StaysBackedOffUntilARoundTripIsMeasured) {  // RFC 6298 5
+  Lab lab({.sack = false});
+  lab.write(2000);
+  lab.wait(Duration::seconds(1));
+  const Duration backed_off = lab.c->rtt.rto();
+  lab.ack(1000);
+  EXPECT_EQ(lab.c->rtt.rto(), backed_off);
+  lab.ack(2000);
+  lab.write(1000);
+  lab.core.now = lab.core.now + ms(100);
+  lab.ack(3000);
+  EXPECT_LT(lab.c->rtt.rto(), backed_off);
+}
+
+TEST(Undo, AnOldReductionIsNotUndone) {
+  Lab lab;
+  fill(lab);
+  lab.ack(0, {{1000, 4000}});
+  lab.ack(10000);
+  const uint32_t cwnd = lab.c->cc.cwnd();
+  for (int32_t at = 10000; at < 40000; at += 5000) {
+    lab.write(5000);
+    lab.core.now = lab.core.now + ms(100);
+    lab.ack(at + 5000);
+  }
+  const uint32_t later = lab.c->cc.cwnd();
+  lab.ack(40000, {{0, 1000}});
+  EXPECT_EQ(lab.c->cc.cwnd(), later);
+  EXPECT_LT(cwnd, 10000u);
+}
+
 TEST(Syn, ADuplicateSynRepeatsTheSynAckAndIsNoTimeout) {
   Lab lab({.established = false});
   send_syn(lab.core, *lab.c);
@@ -533,6 +578,20 @@ TEST(Probe, AFinBehindAClosedWindow) {
   const auto p = lab.taken();
   ASSERT_FALSE(p.empty());
   EXPECT_TRUE(p[0].has(wire::kTcpFin));
+  EXPECT_TRUE(lab.ack(1001).fin);
+}
+
+TEST(Probe, AFinThatWasLostBehindAClosedWindowIsRepeatedWhenItOpens) {
+  Lab lab({.window = 1000});
+  lab.write(1000);
+  lab.window(1000, 0);
+  lab.fin();
+  lab.wait(ms(500));
+  lab.taken();
+  lab.window(1000, 5000);
+  lab.wait(Duration::seconds(3));
+  ASSERT_FALSE(lab.out.empty());
+  EXPECT_TRUE(lab.taken().at(0).has(wire::kTcpFin));
   EXPECT_TRUE(lab.ack(1001).fin);
 }
 
