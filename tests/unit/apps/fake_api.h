@@ -139,7 +139,7 @@ class FakeApi final : public app::Api {
   std::vector<Conn> connecting() const {
     std::vector<Conn> r;
     for (const auto& f : all_)
-      if (!f->established && live(*f)) r.push_back(f->conn);
+      if (!f->established && find(f->conn)) r.push_back(f->conn);
     return r;
   }
   std::vector<Conn> opened_to(const Endpoint& e) const {
@@ -270,10 +270,8 @@ class FakeApi final : public app::Api {
     uint64_t user;
   };
 
-  static bool live(const Fake& f) { return f.conn.generation != 0; }
   const Fake* find(Conn c) const {
-    return c.index < all_.size() && all_[c.index]->conn == c && live(*all_[c.index]) && !gone_[c.index] ? all_[c.index].get()
-                                                                                                      : nullptr;
+    return c.index < all_.size() && all_[c.index]->conn == c && !gone_[c.index] ? all_[c.index].get() : nullptr;
   }
   Fake* find(Conn c) { return const_cast<Fake*>(std::as_const(*this).find(c)); }
   Conn create(size_t app, uint64_t user, const Endpoint& local, const Endpoint& remote) {
