@@ -254,9 +254,10 @@ Taken Machine::in_other_states(Tcb& c, InSegment s) {
   }
   if (!check_ack(c, s)) return kHandled;
   // RFC 7323 4.3 (2): the timestamp to echo is that of the segment that the last ACK waits for. Behind the check of the
-  // ACK, so that a segment that is dropped there cannot make PAWS drop the peer's own.
+  // ACK, so that a segment that is dropped there cannot make PAWS drop the peer's own. 5.5: an outdated one gives way to
+  // whatever comes.
   if (c.ts_ok && s.options.has_timestamps && s.seq <= c.rx.last_ack_sent &&
-      static_cast<int32_t>(s.options.ts_val - c.rx.ts_recent) >= 0) {
+      (static_cast<int32_t>(s.options.ts_val - c.rx.ts_recent) >= 0 || core.now - c.rx.ts_recent_at > kTimestampLife)) {
     c.rx.ts_recent = s.options.ts_val;
     c.rx.ts_recent_at = core.now;
   }

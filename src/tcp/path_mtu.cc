@@ -152,8 +152,8 @@ void path_mtu_timeout(Core& core, Tcb& c) {
   }
   const Record& head = core.records.at(tx.record_head);
   if (tx.probe_mtu) return narrow_search(core, c, head.is(Record::kMtuProbe) ? tx.probe_mtu - 1u : tx.search_high);
-  // Where such segments passed before, it is rather the path that is down.
-  const unsigned patience = tx.acked_mtu >= tx.path_mtu ? 6 : 3;
+  // Where such segments passed before, or this one is not full, it is rather the path that is down.
+  const unsigned patience = tx.acked_mtu >= tx.path_mtu || head.length() < tx.mss ? 6 : 3;
   const uint16_t floor = c.tuple.local.family == 6 ? kFloor6 : core.config.tuning.mtu_probe_floor;
   // The last segment of all may be too large without being full.
   const uint32_t suspect = std::min<uint32_t>(tx.mss, floor - ip_tcp_headers(c) - (c.ts_ok ? 12u : 0u) + 1u);

@@ -303,7 +303,15 @@ Taken Machine::out_of_order(Tcb& c, rte_mbuf* m, Seq begin, uint16_t offset, uin
       rx.ahead_bytes += rest;
       rx.charge += charge_of(rest);
       core.count.out_of_order++;
-      note_block(rx, begin, end);
+      // The block that is told holds all that is contiguous with it (RFC 2018 4), what was told long ago too.
+      Seq from = begin, to = end;
+      if (before && held(before).end() == begin) {
+        from = held(rx.ahead).begin;
+        for (rte_mbuf* k = rx.ahead; k != before; k = held(k).next)
+          if (held(k).end() != held(held(k).next).begin) from = held(held(k).next).begin;
+      }
+      for (; at && held(at).begin == to; at = held(at).next) to = held(at).end();
+      note_block(rx, from, to);
       taken = kKept;
     }
   }
