@@ -267,6 +267,7 @@ void Runner::check_info(const Step& s, Flow& f) {
   const std::string& name = word(s, 1);
   if (name == "timer" || name == "congestion" || name == "phase") {
     std::string got = name == "timer" ? std::string(info->timer) : name == "phase" ? info->phase : info->congestion;
+    if (got.empty()) got = "none";
     if (with_underscores(got) != word(s, 3)) throw Failed(name + " is '" + got + "'");
     return;
   }
@@ -322,7 +323,8 @@ bool Runner::network_command(const Step& s) {
     advance(now_ + d);
     quiet(s);
     last_ = now_;
-  } else if (c == "refuse") host_->refuse(count(s, 1));
+  } else if (c == "anything") out_.clear();
+  else if (c == "refuse") host_->refuse(count(s, 1));
   else if (c == "flush") settle();
   else return false;
   return true;

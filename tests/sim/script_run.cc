@@ -254,7 +254,7 @@ void Runner::step(const Step& s) {
     when = now_;
   }
   advance(when);
-  bool looks = s.kind == Step::Kind::command && (s.words[0] == "state" || s.words[0] == "info" || s.words[0] == "count");
+  bool looks = s.kind == Step::Kind::command && (s.words[0] == "state" || s.words[0] == "anything" || s.words[0] == "info" || s.words[0] == "count");
   if (!looks) quiet(s);
   last_ = now_;
   if (s.kind == Step::Kind::in) arrive(s.packet);
