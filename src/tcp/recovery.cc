@@ -240,7 +240,8 @@ void recover(Core& core, Tcb& c, const InSegment& s, AckNews& n) {
   count_duplicates(core, c, n);
   const bool all_repeated = n.repeated && on_dsack(c, n);
   if (tx.tlp_out) on_tail_probe_ack(core, c, s, n);
-  if (tx.ecn_wait && c.snd_una >= tx.ecn_until) tx.ecn_wait = false;
+  // Only what was sent after the reduction can tell that it was not enough.
+  if (tx.ecn_wait && c.snd_una > tx.ecn_until) tx.ecn_wait = false;
   if (n.echoed) on_ece(core, c, n);
   if (needless(c, s.options, n, all_repeated)) undo(core, c);
   bool left = false;
