@@ -42,8 +42,10 @@ Runner::Flow& Runner::flow(unsigned n) {
 }
 
 Runner::Flow* Runner::flow_of(const tcp::Tuple& t) {
-  for (auto& [n, f] : flows_)
+  for (auto& [n, f] : flows_) {
+    if (f.tuple.local_port == 0 && f.tuple.remote_port == t.remote_port) f.tuple.local_port = t.local_port;  // it has chosen
     if (f.tuple == t) return &f;
+  }
   return nullptr;
 }
 
