@@ -263,7 +263,8 @@ void recover(Core& core, Tcb& c, const InSegment& s, AckNews& n) {
     c.cc.on_recovery_ack(n.delivered, in_flight(c), n.acked && !n.newly_lost);
     if (!c.sack_ok && n.newly_lost) resend_first(core, c);
   } else if (n.acked && !n.echoed && !left) {
-    c.cc.on_ack(core.now, n.acked, n.prior_flight, c.rtt.srtt(), n.rtt);
+    // What was SACKed before, or counted as a duplicate, has made room then.
+    c.cc.on_ack(core.now, std::min(n.acked, n.delivered), n.prior_flight, c.rtt.srtt(), n.rtt);
   }
 }
 
