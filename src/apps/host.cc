@@ -60,10 +60,11 @@ Host::Host(stack::TcpHost& tcp, uint32_t slices)
   add(kHealthSlot, &health_, nullptr);
 }
 
-Host::~Host() {
+void Host::end() {
   for (unsigned i = 0; i < slots_; i++) {
     current_ = i;
     if (slot_[i].service) slot_[i].service->abandon(*this);
+    slot_[i] = {};
   }
 }
 
@@ -194,6 +195,20 @@ void Host::add(unsigned slot, app::App* a, Service* s) {
   a->start(*this);
 }
 
+unsigned Host::free_slot() const {
+  unsigned slot = 0;
+  while (slot < kSlots && slot_[slot].app) slot++;
+  return slot;
+}
+
+bool Host::install(app::App& a) {
+  const unsigned slot = free_slot();
+  if (slot == kSlots) return false;
+  add(slot, &a, nullptr);
+  stale_deadline_ = true;
+  return true;
+}
+
 void Host::take_update() {
   if (!update_) {
     update_ = incoming_.load(std::memory_order_acquire);
@@ -209,8 +224,7 @@ void Host::take_update() {
   }
   stale_deadline_ = true;
   for (; update_started_ < update_->start.size(); update_started_++) {
-    unsigned slot = 0;
-    while (slot < kSlots && slot_[slot].app) slot++;
+    const unsigned slot = free_slot();
     if (slot == kSlots) return;  // goes on when one is finished
     Service* s = update_->start[update_started_];
     add(slot, s, s);

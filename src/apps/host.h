@@ -38,13 +38,20 @@ class Host final : public app::Api {
 
   // `slices`: how many slices with a Keeper may be unacknowledged at a time; above, send() says full.
   explicit Host(stack::TcpHost& tcp, uint32_t slices = 1u << 18);
-  ~Host();
+  ~Host() { end(); }
   Host(const Host&) = delete;
 
   // --- lcore
   // Behind packets and timers, before Stack::flush(). Returns events handled.
   unsigned turn(Instant now);
   Instant next_deadline() const;
+  // For good: applications give their buffers back and are left. Then the stack goes, and gives slices back as it does,
+  // and then the host and the services.
+  void end();
+
+  // An application that stays as long as the host does, and outlives it. On the lcore, or before it turns. false: all
+  // slots are taken.
+  bool install(app::App& a);
 
   // --- control thread
   // false: the one before has not been taken yet. The lcore sees it in its next turn.
@@ -95,6 +102,7 @@ class Host final : public app::Api {
   static constexpr unsigned kHealthSlot = 0;
 
   void take_update();
+  unsigned free_slot() const;    // kSlots: none
   void add(unsigned slot, app::App* a, Service* s);
   void retire();
   unsigned collect(Batch& now, Batch& later);
@@ -113,7 +121,7 @@ class Host final : public app::Api {
 
   struct Slot {
     app::App* app = nullptr;
-    Service* service = nullptr;  // null: the host's own
+    Service* service = nullptr;  // null: one that stays
   };
   std::array<Slot, kSlots> slot_{};
   unsigned slots_ = 0;           // slots below may be in use

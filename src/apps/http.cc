@@ -80,7 +80,7 @@ void Http::more(app::Api& api, uint32_t i) {
   if (c.ending) return;
   if (c.reply.length() > 0) {
     if (!send(api, c, c.reply)) return;
-    if (c.reply.last) return end(api, i);
+    if (c.reply.last) return end(api, i, c.reply.asked);
   }
   while (!c.input.empty()) {
     Waiting& w = waiting_[c.input.first];
@@ -223,7 +223,7 @@ void Http::gather(app::Api& api, uint32_t i, Reading& r, const HttpReply& reply)
   count(reply);
   c.reply = reply;
   if (!send(api, c, c.reply)) r.stop = true;
-  else if (reply.last) end(api, i);
+  else if (reply.last) end(api, i, reply.asked);
 }
 
 // Sends what was gathered. Where a shared pool is short, one by one; what cannot be sent waits as the answer under way,
@@ -253,7 +253,7 @@ void Http::flush(app::Api& api, uint32_t i, Reading& r) {
       count(g.reply[k]);
       if (g.reply[k].page) g.reply[k].page->release();
     }
-    if (g.reply[g.n - 1].last) end(api, i);
+    if (g.reply[g.n - 1].last) end(api, i, g.reply[g.n - 1].asked);
     g.n = 0;
     g.bytes = 0;
     return;
@@ -273,7 +273,7 @@ void Http::flush(app::Api& api, uint32_t i, Reading& r) {
   }
   g.n = 0;
   g.bytes = 0;
-  if (c.reply.length() == 0 && c.reply.last) end(api, i);
+  if (c.reply.length() == 0 && c.reply.last) end(api, i, c.reply.asked);
 }
 
 // As much of it as there is room for. true: all of it is sent.

@@ -34,6 +34,7 @@ struct HttpReply {
   HttpPage::Version* page = nullptr;  // counted once, until the reply is sent; null: the service's own memory
   uint16_t status = 0;
   bool last = false;                  // the connection ends behind it
+  bool asked = false;                 // … because the client wants it to, and will send no more
 
   uint64_t length() const { return uint64_t{first_n} + second_n; }
 };

@@ -6,7 +6,7 @@
 // changed or is gone stops listening; its connections finish what is under way, up to the drain time, and when the last
 // is gone it is destroyed.
 //
-// It outlives the hosts: the box is stopped before the services are destroyed.
+// It outlives the hosts and their stacks: the box is stopped before the services are destroyed.
 #pragma once
 
 #include <functional>

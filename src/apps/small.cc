@@ -58,15 +58,20 @@ void Echo::event(app::Api& api, uint32_t i, const Event& e) {
       counters_->bytes_out.add(e.length);
       progress(api, i);
       splice_sent(api, c.echo, c.conn, e.length);
-      splice_more(api, waiting_, c.echo, c.conn, c.conn);
-      return retry(api, i);
+      return more(api, i);
     case Kind::peer_closed:
-      c.echo.eof = true;
-      splice_more(api, waiting_, c.echo, c.conn, c.conn);
-      return retry(api, i);
+      c.peer_done = true;
+      return more(api, i);
     case Kind::failed: counters_->failures.add(1); [[fallthrough]];
     default: return forget(api, i);
   }
+}
+
+void Echo::more(app::Api& api, uint32_t i) {
+  SmallConnection& c = pool_[i];
+  if (c.peer_done && c.echo.in_flight == 0 && c.echo.waiting.empty()) c.echo.eof = true;
+  splice_more(api, waiting_, c.echo, c.conn, c.conn);
+  retry(api, i);
 }
 
 void Echo::retry(app::Api& api, uint32_t i) {
@@ -79,8 +84,7 @@ void Echo::timeout(app::Api& api, uint32_t i) {
     counters_->timeouts.add(1);
     return abort(api, i);
   }
-  splice_more(api, waiting_, c.echo, c.conn, c.conn);
-  retry(api, i);
+  more(api, i);
 }
 
 void Echo::drain_connection(app::Api& api, uint32_t i) {

@@ -13,6 +13,7 @@ struct SmallConnection {
   Splice echo;          // echo: from the connection to itself
   uint32_t at = 0;      // chargen: where in the pattern
   bool shut = false;
+  bool peer_done = false;  // echo: the peer has closed; we do when it has all of its bytes back
   int64_t progress = 0; // when something last came or was acknowledged
 };
 
@@ -37,6 +38,7 @@ class Echo final : public Small {
   void timeout(app::Api& api, uint32_t i) override;
   void drain_connection(app::Api& api, uint32_t i) override;
   void released(app::Api& api, uint32_t i) override;
+  void more(app::Api& api, uint32_t i);
   void retry(app::Api& api, uint32_t i);
 
   WaitingPool waiting_;

@@ -197,8 +197,9 @@ void StackEngine::count_lost(rte_mbuf* m) {
 
 void StackEngine::release() {
   stats_.set(stack_->stats());
+  host_->end();
+  stack_.reset();  // what it still sends is kept by the host's applications
   host_.reset();
-  stack_.reset();
   held_ = held_by_tcp_ = 0;
 }
 
