@@ -65,6 +65,7 @@ void Tap::arrived(const Packet& p) {
     if (!peer_end_known_) peer_edge_known_ = false;
   }
   Seq end = p.seq + p.seg_len();
+  bool maybe_old = peer_end_known_ && p.seg_len() && end <= peer_end_;
   peer_end_ = peer_end_known_ ? tcp::later(peer_end_, end) : end;
   peer_end_known_ = true;
   if (!p.has(wire::kTcpAck)) return;
@@ -72,7 +73,7 @@ void Tap::arrived(const Packet& p) {
   peer_edge_ = peer_edge_known_ ? tcp::later(peer_edge_, edge) : edge;
   peer_edge_known_ = true;
   // What an old duplicate acknowledges is not looked at (RFC 9293 3.10.7.4, first).
-  if (ack_known_ && (p.seg_len() ? end <= ack_ : end < ack_)) return;
+  if (maybe_old || (ack_known_ && end < ack_)) return;
   una_ = una_known_ ? tcp::later(una_, p.ack) : p.ack;
   una_known_ = true;
 }

@@ -47,7 +47,8 @@ class World {
   Host& host(unsigned i) { return *hosts_[i]; }
   Endpoint& endpoint(unsigned pair, unsigned side) { return *endpoints_[2 * pair + side]; }
   uint64_t events() const { return events_; }
-  const std::string& wrong() const { return wrong_; }
+  // What went wrong, with the last packets; empty: nothing.
+  std::string wrong() const { return wrong_.empty() ? "" : wrong_ + "\n" + story(); }
 
  private:
   struct Waiting {
