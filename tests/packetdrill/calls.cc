@@ -17,6 +17,7 @@
 namespace sluice::drill {
 namespace {
 
+constexpr uint32_t kUnitOverhead = 768;  // bytes that Linux charges for a unit besides its data
 constexpr Duration kCorkAtMost = Duration::millis(200);
 
 int fail(int error) {
@@ -115,6 +116,18 @@ Socket* Host::stream_of(tcp::ConnId id) {
     if (s->conn == id && s->kind == Socket::Kind::stream) return s.get();
   for (const auto& s : unaccepted_)
     if (s->conn == id) return s.get();
+  return nullptr;
+}
+
+Socket* Host::stream_of(const tcp::Tuple& t) {
+  const auto has = [&](const Socket& s) {
+    const auto i = s.conn.none() ? std::nullopt : stack().info(now_, s.conn);
+    return i && i->tuple == t;
+  };
+  for (const auto& [fd, s] : sockets_)
+    if (has(*s)) return s.get();
+  for (const auto& s : unaccepted_)
+    if (has(*s)) return s.get();
   return nullptr;
 }
 
@@ -217,7 +230,8 @@ int Host::shutdown(int fd, int how) {
 void Host::forget(Socket& s) {
   if (!s.conn.none()) {
     uncork(s, true);
-    if (s.reset_on_close) stack().abort(now_, s.conn);
+    // What was handed over and not read counts as not taken (RFC 9293 SHLD-3).
+    if (s.reset_on_close || s.received_bytes > 0) stack().abort(now_, s.conn);
     else stack().close(now_, s.conn);
   }
   for (const Socket::Piece& p : s.received) buffers_->free(p.m);
@@ -282,7 +296,7 @@ ssize_t Host::receive(int fd, const iovec* to, size_t pieces, int flags, msghdr*
   Socket* s = any(fd);
   if (!s) return -1;
   if (s->kind != Socket::Kind::stream) return fail(ENOTCONN);
-  if (flags & MSG_ERRQUEUE) return fail(EAGAIN);
+  if (flags & MSG_ERRQUEUE) return message && next_stamp(*s, *message) ? 0 : fail(EAGAIN);
   const auto ready = [&] {
     return s->received_bytes > 0 || s->peer_closed || s->shut_read || s->error || (s->conn.none() && !s->connecting);
   };
@@ -324,7 +338,8 @@ uint32_t Host::room(Socket& s) {
   if (s.conn.none()) return 0;
   if (unsent(s) >= (s.unsent_low_water ? s.unsent_low_water : settings_.unsent_low_water)) return 0;
   const uint32_t limit = s.send_buffer ? s.send_buffer : settings_.send_buffer;
-  const uint32_t held = queued(s) + static_cast<uint32_t>(s.corked.size());
+  const uint32_t bytes = queued(s) + static_cast<uint32_t>(s.corked.size());
+  const uint32_t held = bytes + (s.unit ? (bytes + s.unit - 1) / s.unit * kUnitOverhead : 0);
   const uint32_t by_stack = stack().send_room(s.conn);
   const uint32_t corked = static_cast<uint32_t>(s.corked.size());
   return std::min(limit > held ? limit - held : 0, by_stack > corked ? by_stack - corked : 0);
@@ -333,6 +348,18 @@ uint32_t Host::room(Socket& s) {
 bool Host::writable(Socket& s) {
   const uint32_t limit = s.send_buffer ? s.send_buffer : settings_.send_buffer;
   return room(s) > 0 && limit - std::min(limit, queued(s)) >= queued(s) / 2;
+}
+
+// Linux takes data in units of at most half of the largest window seen, whole segments, and asks only at the start of
+// one whether there is room: so a write may go beyond the buffer's size.
+uint32_t Host::unit_room(Socket& s) {
+  const auto i = s.conn.none() ? std::nullopt : stack().info(now_, s.conn);
+  if (!i || i->mss == 0) return room(s);
+  s.largest_window = std::max(s.largest_window, i->snd_wnd);
+  s.unit = std::max<uint32_t>(std::min(s.largest_window / 2, 65535u) / i->mss * i->mss, i->mss);
+  const uint32_t begun = (unsent(s) + static_cast<uint32_t>(s.corked.size())) % s.unit;
+  if (begun == 0 && room(s) == 0) return 0;
+  return std::min(s.unit - begun, stack().send_room(s.conn) - static_cast<uint32_t>(s.corked.size()));
 }
 
 // Hands what is held back to the stack: all of it, or full segments alone.
@@ -345,18 +372,24 @@ void Host::uncork(Socket& s, bool whole) {
     const size_t mss = i && i->mss ? i->mss : 536;
     n = n / mss * mss;
   }
+  // Behind the end of a record (MSG_EOR) only when all before it is sent: so no segment holds two records' bytes.
+  while (!s.record_ends.empty() && s.record_ends.front() <= s.taken) s.record_ends.pop_front();
+  const bool to_record_end = !s.record_ends.empty() && s.record_ends.front() - s.taken <= n;
+  if (to_record_end) n = s.record_ends.front() - s.taken;
+  if (s.at_record_end && unsent(s) > 0) return;
   if (n == 0) return;
+  s.at_record_end = to_record_end;
+  stack().set_nagle(s.conn, !s.nodelay && !to_record_end);
   auto* chunk = new Chunk;
   chunk->bytes.assign(s.corked.begin(), s.corked.begin() + static_cast<ptrdiff_t>(n));
   const tcp::Slice slice{chunk->bytes.data(), static_cast<uint32_t>(n), nullptr, chunk};
-  if (stack().send(now_, s.conn, {&slice, 1}) == tcp::Outcome::ok)
-    s.corked.erase(s.corked.begin(), s.corked.begin() + static_cast<ptrdiff_t>(n));
-  else
-    chunk->release();
+  if (stack().send(now_, s.conn, {&slice, 1}) != tcp::Outcome::ok) return chunk->release();
+  s.corked.erase(s.corked.begin(), s.corked.begin() + static_cast<ptrdiff_t>(n));
+  s.taken += n;
 }
 
 ssize_t Host::push(Socket& s, wire::ConstBytes bytes) {
-  const size_t n = std::min<size_t>(bytes.size(), room(s));
+  const size_t n = std::min<size_t>(bytes.size(), unit_room(s));
   s.corked.insert(s.corked.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(n));
   return static_cast<ssize_t>(n);
 }
@@ -380,9 +413,13 @@ ssize_t Host::send(int fd, const iovec* from, size_t pieces, int flags) {
   size_t done = 0;
   while (done < bytes.size()) {
     done += static_cast<size_t>(push(*s, wire::ConstBytes(bytes).subspan(done)));
+    if (flags & MSG_EOR && done == bytes.size()) s->record_ends.push_back(s->taken + s->corked.size());
+    s->push_withheld = flags & MSG_MORE;
+    if (done == bytes.size()) want_stamps(*s);
     uncork(*s, !hold);
     settle(lock);
     if (done == bytes.size()) break;
+    if (unit_room(*s) > 0) continue;
     s->out_of_room = true;
     if (!blocking) break;
     s->sending = true;
@@ -390,7 +427,9 @@ ssize_t Host::send(int fd, const iovec* from, size_t pieces, int flags) {
     s->sending = false;
     if (s->error || s->conn.none()) break;
   }
+  if (done > 0 && done < bytes.size()) want_stamps(*s);
   if (hold && !s->corked.empty() && s->uncork_at == Instant::never()) s->uncork_at = now_ + kCorkAtMost;
+  if (!hold) s->push_withheld = false;
   if (done > 0 || bytes.empty()) return static_cast<ssize_t>(done);
   return fail(s->error ? pending_error(*s) : s->conn.none() ? EPIPE : EAGAIN);
 }

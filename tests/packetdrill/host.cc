@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "packet/pool.h"
+#include "packet/meta.h"
 
 namespace sluice::drill {
 namespace {
@@ -29,7 +29,7 @@ rte_mempool* start_eal() {
   std::vector<char*> argv;
   for (const char* a : args) argv.push_back(const_cast<char*>(a));
   if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) die("EAL does not start; give it 128 MiB");
-  rte_mempool* pool = rte_pktmbuf_pool_create("drill", kBuffers, 0, 0, kDataRoom, 0);
+  rte_mempool* pool = rte_pktmbuf_pool_create("drill", kBuffers, 0, kMbufPrivate, kDataRoom, 0);
   if (!pool) die("no memory for packets; give the process 128 MiB");
   return pool;
 }
@@ -55,10 +55,52 @@ bool Host::send(const tcp::OutSegment& s) {
   uint32_t from = 0;
   do {
     const uint32_t n = std::min<uint32_t>(s.length - from, s.mss);
-    out_.emplace_back(now_.ns / 1000, build(s, from, n));
+    out_.push_back({now_.ns / 1000, build(s, from, n), s.tuple, s.seq + from, n, s.mss, false});
     from += n;
   } while (from < s.length);
   return true;
+}
+
+// Where PSH stands is the sender's choice (RFC 9293 3.9.1.2), and the scripts were written for Linux's: the last segment
+// of a write has it, which is the library's way too, and so has the last one of each group of segments that are handed
+// down as one. This sets the latter in what one flush has sent.
+void Host::mark_groups() {
+  uint32_t in_group = 0;
+  for (size_t i = 0; i < out_.size(); i++) {
+    Outgoing& p = out_[i];
+    if (p.marked) continue;
+    p.marked = true;
+    Socket* s = p.length ? stream_of(p.tuple) : nullptr;
+    const auto info = s ? stack().info(now_, s->conn) : std::nullopt;
+    const bool follows = in_group > 0 && out_[i - 1].tuple == p.tuple && out_[i - 1].seq + out_[i - 1].length == p.seq;
+    const tcp::Seq end = p.seq + p.length;
+    if (!info || p.seq < s->sent_up_to) {
+      in_group = 0;
+      const bool whole = i > 0 && out_[i - 1].tuple == p.tuple && out_[i - 1].seq + out_[i - 1].length == p.seq;
+      if (s && whole && s->pushed.count(end.v)) set_psh(p.packet, true);
+      continue;
+    }
+    if (s->push_withheld) set_psh(p.packet, false);
+    s->sent_up_to = end;
+    stamp_sent(*s, end);
+    if (!follows) in_group = 0;
+    const bool ends = ++in_group == group_size(*info, p.mss);
+    const bool last = i + 1 == out_.size() || out_[i + 1].tuple != p.tuple || out_[i + 1].seq != end;
+    if (in_group > 1 && (ends || last)) {
+      set_psh(p.packet, true);
+      s->pushed.insert(end.v);
+    }
+    if (ends) in_group = 0;
+  }
+}
+
+// Linux's: what is sent in a millisecond at the pacing rate, at least tcp_min_tso_segs, at most half of the window.
+uint32_t Host::group_size(const tcp::Info& i, uint32_t mss) const {
+  const uint64_t srtt_us = std::max<int64_t>(i.srtt.ns / 1000, 1);
+  const uint64_t percent = i.ssthresh == UINT32_MAX || i.cwnd < i.ssthresh / 2 ? 200 : 120;
+  const uint64_t rate = uint64_t{i.cwnd} * percent * 10'000 / srtt_us;  // bytes a second
+  const uint64_t paced = std::max<uint64_t>(rate / 1024 / mss, settings_.least_group);
+  return static_cast<uint32_t>(std::clamp<uint64_t>(i.cwnd / mss / 2, 1, paced));
 }
 
 uint16_t Host::mtu_of(const Socket& s) const {
@@ -96,8 +138,8 @@ std::optional<Packet> Host::packet_out(int64_t& usec) {
     if (due > limit) return {};
     advance(lock, due);
   }
-  usec = out_.front().first;
-  Packet p = std::move(out_.front().second);
+  usec = out_.front().usec;
+  Packet p = std::move(out_.front().packet);
   out_.pop_front();
   return p;
 }
@@ -106,11 +148,11 @@ std::optional<Packet> Host::packet_out(int64_t& usec) {
 
 int64_t Host::gettimeofday_usec() {
   Lock lock(mutex_);
-  if (std::this_thread::get_id() == script_) {
-    advance(lock, now_ + Duration::micros(1));
-  } else if (handed_to_ == std::this_thread::get_id()) {
+  if (handed_to_ == std::this_thread::get_id()) {
     handed_to_ = {};
     changed_.notify_all();
+  } else {
+    advance(lock, now_ + Duration::micros(1));
   }
   return now_.ns / 1000;
 }
@@ -131,7 +173,10 @@ Instant Host::next_due() const {
 void Host::run_due() {
   if (stack_ && stack_->next_deadline() <= now_) stack_->tick(now_);
   for (const auto& [fd, s] : sockets_)
-    if (s->uncork_at <= now_) uncork(*s, true);
+    if (s->uncork_at <= now_) {
+      s->push_withheld = false;
+      uncork(*s, true);
+    }
 }
 
 void Host::advance(Lock& lock, Instant to) {
@@ -187,12 +232,27 @@ bool Host::wait(Lock& lock, const Ready& ready, Instant deadline) {
 void Host::settle(Lock& lock) {
   if (stack_) {
     stack_->flush(now_);
+    mark_groups();
     while (stack_->has_events()) {
       collect_events();
       stack_->flush(now_);
+      mark_groups();
     }
+    next_records();
   }
   wake_waiters(lock);
+}
+
+// A record may begin when the one before has been sent.
+void Host::next_records() {
+  for (const auto& [fd, s] : sockets_)
+    while (s->at_record_end && !s->corked.empty() && unsent(*s) == 0) {
+      const size_t before = s->corked.size();
+      uncork(*s, true);
+      stack_->flush(now_);
+      mark_groups();
+      if (s->corked.size() == before) break;
+    }
 }
 
 // A state holds from one moment to the next; what is limited now was limited for the whole of `d`.
@@ -236,6 +296,11 @@ int errno_of(tcp::Failure f) {
 
 }  // namespace
 
+void Host::began(Socket& s) {
+  s.last_data = now_;
+  if (const auto i = stack().info(now_, s.conn)) s.sent_up_to = i->iss + 1;
+}
+
 void Host::handle(const tcp::Event& e) {
   if (e.kind == tcp::EventKind::accepted) {
     auto s = std::make_unique<Socket>();
@@ -252,7 +317,7 @@ void Host::handle(const tcp::Event& e) {
         l->accepted.push_back(s.get());
         l->news = true;
       }
-    s->last_data = now_;
+    began(*s);
     unaccepted_.push_back(std::move(s));
     return;
   }
@@ -266,7 +331,7 @@ void Host::handle(const tcp::Event& e) {
     case tcp::EventKind::connected:
       s->connecting = false;
       s->connected = true;
-      s->last_data = now_;
+      began(*s);
       break;
     case tcp::EventKind::data:
       s->received.push_back({e.m, e.offset, e.length});
@@ -275,6 +340,7 @@ void Host::handle(const tcp::Event& e) {
       s->last_data = now_;
       break;
     case tcp::EventKind::sent:
+      stamp_acked(*s);
       if (!s->cork) uncork(*s, true);
       if (!s->out_of_room || !writable(*s)) return;
       s->out_of_room = false;

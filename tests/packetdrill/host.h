@@ -79,7 +79,19 @@ class Host final : public tcp::Sink {
     bool done = false;
   };
 
+  struct Outgoing {
+    int64_t usec;
+    Packet packet;
+    tcp::Tuple tuple;
+    tcp::Seq seq;
+    uint32_t length, mss;
+    bool marked;  // mark_groups() has seen it
+  };
+
   bool send(const tcp::OutSegment& s) override;  // Sink
+  void mark_groups();
+  void next_records();
+  uint32_t group_size(const tcp::Info& i, uint32_t mss) const;
 
   // host.cc: time
   Instant next_due() const;
@@ -90,6 +102,7 @@ class Host final : public tcp::Sink {
   void settle(Lock& lock);  // after whatever the stack was told: flush, events, waiters
   void collect_events();
   void handle(const tcp::Event& e);
+  void began(Socket& s);
   void meter(Duration d);   // who was limited by what, for TCP_INFO
 
   // calls.cc
@@ -98,8 +111,10 @@ class Host final : public tcp::Sink {
   Socket* any(int fd);
   int adopt(std::unique_ptr<Socket> s);
   Socket* stream_of(tcp::ConnId id);
+  Socket* stream_of(const tcp::Tuple& t);
   bool writable(Socket& s);
   uint32_t room(Socket& s);
+  uint32_t unit_room(Socket& s);
   uint32_t queued(const Socket& s);
   uint32_t unsent(const Socket& s);
   int pending_error(Socket& s);
@@ -109,6 +124,13 @@ class Host final : public tcp::Sink {
   void uncork(Socket& s, bool whole);
   uint16_t mtu_of(const Socket& s) const;
   uint32_t ready_mask(Socket& s);
+
+  // timestamps.cc
+  tcp::Seq write_end(const Socket& s);
+  void want_stamps(Socket& s);
+  void stamp_sent(Socket& s, tcp::Seq end);
+  void stamp_acked(Socket& s);
+  bool next_stamp(Socket& s, msghdr& m);
 
   // options.cc
   int get_int(Socket& s, int level, int name, std::optional<int>& out);
@@ -126,7 +148,7 @@ class Host final : public tcp::Sink {
   Settings settings_;
   std::optional<Buffers> buffers_;
   std::unique_ptr<tcp::Stack> stack_;
-  std::deque<std::pair<int64_t, Packet>> out_;
+  std::deque<Outgoing> out_;
   std::map<int, std::unique_ptr<Socket>> sockets_;
   std::vector<std::unique_ptr<Socket>> unaccepted_;
 };

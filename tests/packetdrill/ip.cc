@@ -148,8 +148,6 @@ Packet build(const tcp::OutSegment& s, uint32_t from, uint32_t length) {
   h->ack = be32::from(s.ack.v);
   h->offset_reserved = static_cast<uint8_t>(header / 4 << 4);
   h->flags = s.flags;
-  // As Linux does: a train of several packets ends with PSH, so that the receiver's coalescing hands it up.
-  if (last && s.length > s.mss) h->flags |= kTcpPsh;
   if (!last) h->flags &= static_cast<uint8_t>(~(kTcpFin | kTcpPsh));
   if (!first) h->flags &= static_cast<uint8_t>(~kTcpCwr);
   h->window = be16::from(s.window);
@@ -159,6 +157,14 @@ Packet build(const tcp::OutSegment& s, uint32_t from, uint32_t length) {
   h->checksum = {};
   h->checksum = finish(sum_bytes(tcp_at, header + length, pseudo(s.tuple.local, s.tuple.remote, header + length)));
   return p;
+}
+
+void set_psh(Packet& p, bool on) {
+  TcpHdr* h = at<TcpHdr>(p.data() + (p[0] >> 4 == 4 ? sizeof(Ip4Hdr) : sizeof(Ip6Hdr)));
+  uint8_t* word = reinterpret_cast<uint8_t*>(h) + offsetof(TcpHdr, offset_reserved);
+  const uint16_t before = load16(word);
+  h->flags = static_cast<uint8_t>(on ? h->flags | kTcpPsh : h->flags & ~kTcpPsh);
+  h->checksum = updated(h->checksum, before, load16(word));
 }
 
 }  // namespace sluice::drill

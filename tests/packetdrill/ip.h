@@ -25,4 +25,7 @@ Parsed parse(wire::ConstBytes packet);
 // alone; see OutSegment.
 Packet build(const tcp::OutSegment& s, uint32_t from, uint32_t length);
 
+// Sets or clears PSH in a packet that build() made.
+void set_psh(Packet& p, bool on);
+
 }  // namespace sluice::drill

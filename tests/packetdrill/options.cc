@@ -178,6 +178,9 @@ int Host::set_option(int fd, int level, int name, const void* value, socklen_t n
     linger l{};
     std::memcpy(&l, value, std::min<size_t>(n, sizeof l));
     s->reset_on_close = l.l_onoff && l.l_linger == 0;
+  } else if (level == SOL_SOCKET && name == SO_TIMESTAMPING) {
+    s->timestamping = v;
+    s->stamps_from = write_end(*s);
   } else if (level == IPPROTO_TCP && name == TCP_NODELAY) {
     s->nodelay = v;
     if (live) stack().set_nagle(s->conn, !v);

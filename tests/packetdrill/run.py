@@ -18,6 +18,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 LEFT_OUT = re.compile(r"fastopen|zerocopy|/md5/|/splice/|/sendfile/|-v6\.pkt")
+DEFINES = "-D CMSG_LEVEL_IP=SOL_IP -D CMSG_TYPE_RECVERR=IP_RECVERR"  # of IPv4 runs
 USES_LEFT_OUT = re.compile(r"FASTOPEN|SO_ZEROCOPY|MSG_ZEROCOPY|sendfile\(|splice\(")
 
 
@@ -35,7 +36,7 @@ def run(args, path):
     with tempfile.NamedTemporaryFile(prefix="drill-settings-") as settings:
         env = dict(os.environ, PATH=f"{HERE}/bin:{os.environ['PATH']}", SLUICE_DRILL_SETTINGS=settings.name)
         tool = (f"LD_PRELOAD={args.shim} exec {args.packetdrill} --so_filename={args.shim} --ip_version=ipv4 "
-                f"--code_command_line=/usr/bin/python3 {' '.join(args.option)} {path.name}")
+                f"--code_command=/usr/bin/python3 {DEFINES} {' '.join(args.option)} {path.name}")
         # Scripts write to /sys/module; nothing of that is to reach the machine.
         command = f"mount -t tmpfs tmpfs /sys/module && mkdir -p /sys/module/tcp_cubic/parameters && {tool}"
         try:
@@ -64,11 +65,10 @@ def main():
         # A copy: scripts look for their helpers by relative path.
         root = pathlib.Path(copy) / "net"
         for folder in ("tcp", "common"):
-            shutil.copytree(args.scripts / folder, root / folder)
-        helper = root / "common" / "set_sysctls.py"
+            shutil.copytree(args.scripts / folder, root / folder, symlinks=True)
+        helper = root / "tcp" / "common" / "set_sysctls.py"
         helper.unlink(missing_ok=True)
         helper.symlink_to(HERE / "bin" / "set_sysctls.py")
-        (root / "tcp" / "common").symlink_to(root / "common")
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
             jobs = [(name, pool.submit(run, args, path)) for path, name in selected(root, args.names)]
             for name, job in jobs:

@@ -35,6 +35,8 @@ void apply_sysctl(Settings& s, std::string key, const std::string& value) {
   else if (key == "tcp_syn_retries") t.syn_retries = static_cast<uint8_t>(n);
   else if (key == "tcp_synack_retries") t.syn_ack_retries = static_cast<uint8_t>(n);
   else if (key == "tcp_notsent_lowat") s.unsent_low_water = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 0));
+  else if (key == "tcp_min_tso_segs") s.least_group = static_cast<uint32_t>(n);
+  else if (key == "tcp_wmem") std::istringstream(value) >> s.send_buffer >> s.send_buffer;  // least, default, most
   else if (key == "tcp_congestion_control")
     t.congestion = value == "reno" ? tcp::CongestionControl::newreno : tcp::CongestionControl::cubic;
 }

@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "base/instant.h"
+#include "tcp/seq.h"
 #include "tcp/types.h"
 #include "wire/addr.h"
 
@@ -50,12 +52,33 @@ struct Socket {
   uint32_t received_bytes = 0;
   std::vector<uint8_t> corked;
   Instant uncork_at = Instant::never();
-  bool uncork_on_ack = false;  // MSG_MORE holds back until the next acknowledgment, TCP_CORK until it is taken off
+  bool push_withheld = false;  // what MSG_MORE brought goes out without PSH, unless its timer sends it
+  uint64_t taken = 0;          // bytes given to the stack
+  std::deque<uint64_t> record_ends;  // MSG_EOR: in bytes, as `taken` counts
+  bool at_record_end = false;  // what was given last ends a record
   bool out_of_room = false;    // a send was cut short: EPOLLOUT is news again once there is room
   bool sending = false;        // a blocking send waits
   uint16_t largest_received = 0;
+  tcp::Seq sent_up_to;         // behind what has been sent for the first time
+  std::set<uint32_t> pushed;   // ends of segments that got PSH as the last of a group
+  uint32_t largest_window = 0, unit = 0;
   Instant last_data{};
   Duration busy{}, window_limited{}, buffer_limited{};
+
+  // --- SO_TIMESTAMPING
+  struct Wanted {     // of the last byte of a write
+    tcp::Seq end;
+    uint32_t key;     // bytes since the option was set, less one
+    bool sent = false;
+  };
+  struct Stamp {
+    Instant at;
+    uint32_t what, key;
+  };
+  int timestamping = 0;        // SOF_…
+  tcp::Seq stamps_from;
+  std::deque<Wanted> wanted;
+  std::deque<Stamp> stamps;    // for MSG_ERRQUEUE
 
   // --- epoll
   struct Watch {
