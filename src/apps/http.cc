@@ -51,6 +51,10 @@ void Http::event(app::Api& api, uint32_t i, const Event& e) {
 
 void Http::data(app::Api& api, uint32_t i, const Event& e) {
   HttpConnection& c = pool_[i];
+  if (c.asked) {  // RFC 9293 3.6.1 SHLD-3: nobody will read it
+    api.free_buffer(e.buffer);
+    return abort(api, i);
+  }
   size_t used = e.length;
   if (!c.ending) {
     c.progress = api.now();
@@ -157,6 +161,12 @@ void Http::answer(app::Api& api, uint32_t i, Reading& r, HttpRequest& q, Bytes w
 
 // `fixed` is set where the answer is a function of the request's bytes.
 HttpReply Http::choose(HttpRequest& q, const Response*& fixed) {
+  HttpReply reply = choose_for(q, fixed);
+  reply.asked = reply.last && !q.keep_alive();
+  return reply;
+}
+
+HttpReply Http::choose_for(HttpRequest& q, const Response*& fixed) {
   const bool last = !q.keep_alive() || draining();
   const auto of = [&](const Response& r) {
     fixed = &r;
@@ -313,10 +323,11 @@ void Http::count(const HttpReply& r) {
 
 // --- the end of a connection
 
-void Http::end(app::Api& api, uint32_t i) {
+void Http::end(app::Api& api, uint32_t i, bool asked) {
   HttpConnection& c = pool_[i];
   if (c.ending) return;
   c.ending = true;
+  c.asked = asked;
   c.progress = api.now();
   drop_request(c);
   api.shutdown(c.conn);

@@ -8,7 +8,8 @@
 // is paused and what has already come waits.
 //
 // A connection ends by a FIN behind the last answer; what the peer still sends is thrown away until its own FIN or the
-// linger time, so that no reset destroys the answer on its way (RFC 9112 9.6).
+// linger time, so that no reset destroys the answer on its way (RFC 9112 9.6). A client that asked for the end has said
+// that it sends no more: if it does, it gets a reset.
 //
 // Time-outs: a request has to be complete within request_timeout of its first byte (408), the next has to begin within
 // keepalive_timeout (the connection is closed), and what is sent must be acknowledged bit by bit (send_timeout, reset).
@@ -48,6 +49,7 @@ struct HttpConnection {
   int64_t request_began = 0, progress = 0;
   uint16_t memo = 0;                  // where its last request was remembered
   bool paused = false, eof = false, ending = false;  // ending: the FIN is sent, input is thrown away
+  bool asked = false;                 // ending as the client wished: input is refused with a reset
 };
 
 class Http final : public PooledService<HttpConnection> {
@@ -90,13 +92,14 @@ class Http final : public PooledService<HttpConnection> {
   void flush(app::Api& api, uint32_t i, Reading& r);
   bool send(app::Api& api, HttpConnection& c, HttpReply& reply);
   void more(app::Api& api, uint32_t i);
-  void end(app::Api& api, uint32_t i);
+  void end(app::Api& api, uint32_t i, bool asked = false);
   void rearm(app::Api& api, uint32_t i);
   void drop_request(HttpConnection& c);
   void count(const HttpReply& r);
   void log(app::Api& api, const HttpConnection& c, unsigned status, std::string_view target);
 
   HttpReply choose(HttpRequest& q, const Response*& fixed);
+  HttpReply choose_for(HttpRequest& q, const Response*& fixed);
   HttpReply reply_of(const Response& r, bool head_only, bool last) const;
   HttpReply bad(unsigned status) const { return reply_of(content_->error(status), false, true); }
 

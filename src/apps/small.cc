@@ -79,7 +79,6 @@ void Echo::retry(app::Api& api, uint32_t i) {
 }
 
 void Echo::timeout(app::Api& api, uint32_t i) {
-  SmallConnection& c = pool_[i];
   if (idle(api, i)) {
     counters_->timeouts.add(1);
     return abort(api, i);

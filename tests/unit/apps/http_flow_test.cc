@@ -16,7 +16,7 @@ using test::responses;
 const std::string kPipeline = get("/") + "HEAD /h HTTP/1.1\r\nHost: a\r\n\r\n" +
                               "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody" +
                               "PUT /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n" + get("/") +
-                              "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + get("/never");
+                              "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 std::string answer_of(const std::string& request, size_t piece) {
   HttpHarness h;
@@ -38,6 +38,18 @@ TEST(HttpFlow, APipelineSplitAtEachByteBringsTheSameAnswers) {
     h.api.fail(c);
     h.api.run();
   }
+}
+
+// RFC 9112 9.6: it has said that it sends no more. RFC 9293 3.6.1 SHLD-3.
+TEST(HttpFlow, WhatFollowsAWishToCloseIsRefused) {
+  HttpHarness h;
+  const Conn c = h.api.accept(80);
+  h.api.deliver(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  h.api.run();
+  EXPECT_TRUE(h.api.shut(c));
+  h.api.deliver(c, get("/never"));
+  h.api.run();
+  EXPECT_TRUE(h.api.at(c).aborted);
 }
 
 TEST(HttpFlow, ThreePiecesOfEveryKind) {
