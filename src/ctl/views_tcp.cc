@@ -79,10 +79,10 @@ std::string services_view(const json& r) {
 }
 
 std::string tcp_list_view(const json& r) {
-  Table t({"ID", "STATE", "LOCAL", "REMOTE", "SERVICE", ">RTT", ">SENDQ", ">RECVQ"});
+  Table t({"ID", "STATE", "LOCAL", "REMOTE", "SERVICE", ">RTT", ">SENDQ/RECVQ"});
   for (const json& c : r["connections"])
     t.row({text(c, "id"), text(c, "state"), text(c, "local"), text(c, "remote"), text(c, "service"),
-           milliseconds(number(c, "srtt_ms")), bytes(number(c, "send_queue")), bytes(number(c, "receive_queue"))});
+           milliseconds(number(c, "srtt_ms")), bytes(number(c, "send_queue")) + "/" + bytes(number(c, "receive_queue"))});
   std::string s = t.empty() ? "no connection matches\n" : t.text();
   if (!r["cursor"].is_null()) s += "(" + std::to_string(r["connections"].size()) + " shown: --limit shows more)\n";
   return s + one_line(r["stacks"]);

@@ -155,6 +155,19 @@ Outcome Stack::abort(Instant now, ConnId id) {
   return Outcome::ok;
 }
 
+Outcome Stack::reset(Instant now, ConnId id) {
+  Core& core = impl_->core;
+  if (id.index >= core.tcbs.touched()) return Outcome::stale;
+  Tcb& c = core.tcbs.at(id.index);
+  if (c.generation == 0 || c.generation != id.generation) return Outcome::stale;
+  if (c.state == State::closed) return Outcome::wrong_state;
+  core.now = now;
+  core.count.aborts++;
+  if (c.state != State::syn_sent && c.state != State::time_wait) send_reset(core, c);
+  impl_->end(c, Failure::aborted);
+  return Outcome::ok;
+}
+
 Outcome Stack::set_user(ConnId id, uint64_t user) {
   Tcb* c = impl_->find(id);
   if (!c) return Outcome::stale;

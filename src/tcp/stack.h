@@ -113,6 +113,8 @@ class Stack {
   // stale. With data that it has not taken, or that comes later, the peer gets a reset (SHLD-3).
   Outcome close(Instant now, ConnId id);
   Outcome abort(Instant now, ConnId id);   // RST; the handle is stale, no event comes
+  // RST by somebody else's will: the application is told (failed, aborted). One that it has left is ended, too.
+  Outcome reset(Instant now, ConnId id);
   Outcome set_user(ConnId id, uint64_t user);
   Outcome set_nagle(ConnId id, bool on);
   Outcome set_keepalive(Instant now, ConnId id, bool on);
