@@ -296,6 +296,17 @@ Taken Machine::from_cookie(ListenerId id, const InSegment& s) {
 
 // ---- active OPEN
 
+namespace {
+
+// RFC 9293 3.9.2.3 MUST-46: a connection has a host at its other end.
+bool is_host(const IpAddr& a) {
+  if (a.family == 6) return !a.v6().multicast() && !a.v6().unspecified();
+  const uint32_t v4 = a.v4().host();
+  return !a.v4().multicast() && v4 != 0 && v4 != UINT32_MAX;
+}
+
+}  // namespace
+
 // RFC 6056 3.3.3: from a place that depends on the peer, by turns.
 bool Machine::pick_port(const ConnectOptions& o, Tuple& t) {
   t.local_port = 0;
@@ -310,7 +321,7 @@ bool Machine::pick_port(const ConnectOptions& o, Tuple& t) {
 
 Outcome Machine::connect(const ConnectOptions& o, ConnId& id) {
   Tuple t = o.tuple;
-  if (t.remote_port == 0 || t.local.none() || t.local.family != t.remote.family) return Outcome::invalid;
+  if (t.remote_port == 0 || t.local.none() || t.local.family != t.remote.family || !is_host(t.remote)) return Outcome::invalid;
   if (t.local_port == 0 && !pick_port(o, t)) return Outcome::in_use;
   const uint64_t hash = core.table.hash(t);
   if (core.table.find(t, hash) != kNone) return Outcome::in_use;
