@@ -149,6 +149,7 @@ void Runner::connect(const Step& s, Flow& f) {
     else if (key == "from") f.tuple.local_port = static_cast<uint16_t>(count(s, ++i));
     else if (key == "to") f.tuple.remote_port = static_cast<uint16_t>(count(s, ++i));
     else if (key == "nowhere") f.tuple.remote = {};
+    else if (key == "address") f.tuple.remote = *parse_ip(word(s, ++i));
     else if (key == "receive_buffer") o.receive_buffer = count(s, ++i);
     else if (key == "send_buffer") o.send_buffer = count(s, ++i);
     else if (key == "user_timeout") o.user_timeout = Duration::nanos(evaluate(word(s, ++i), true));
