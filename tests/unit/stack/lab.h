@@ -132,6 +132,7 @@ class Lab : public ::testing::Test, public stack::StackOut, public stack::RouteQ
     meta.kind = RingKind::local;
     meta.worker = kWorker;
     stash(m) = meta;
+    m->ol_flags = rx_flags;
     stack->receive(ifs, now, &m, 1, *this);
     stack->flush(ifs, now, *this);
   }
@@ -200,7 +201,9 @@ class Lab : public ::testing::Test, public stack::StackOut, public stack::RouteQ
         if (own.addr == a) return true;
     return false;
   }
-  bool comes_here(const tcp::Tuple& t) const override { return t.local_port <= theirs; }
+  bool comes_here(const tcp::Tuple& t) const override {
+    return theirs == UINT16_MAX || (t.local_port != 0 && t.local_port <= theirs);
+  }
   // The oldest packet that came out, or fails the test.
   Sent take() {
     EXPECT_FALSE(out.empty()) << "nothing came out";
@@ -268,6 +271,7 @@ class Lab : public ::testing::Test, public stack::StackOut, public stack::RouteQ
   std::unique_ptr<stack::HostStack> stack;
   std::deque<Sent> out, to_host, handed_over;
   uint16_t theirs = UINT16_MAX;
+  uint64_t rx_flags = 0;  // what the port says of the frame
   unsigned wakeups = 0;
 
  protected:
