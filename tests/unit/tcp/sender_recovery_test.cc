@@ -439,6 +439,16 @@ TEST(NewReno, DuplicatesAfterATimeoutDoNotReduceAgain) {  // RFC 6582 3.2, 4
   EXPECT_EQ(lab.core.count.fast_recoveries, 0u);
 }
 
+TEST(NewReno, OneReductionForOneFlight) {  // RFC 6582 3.2, step 1: "recover" must have been passed
+  Lab lab({.sack = false});
+  fill(lab);
+  for (int i = 0; i < 3; i++) lab.ack(0);
+  lab.ack(10000);
+  lab.write(10000);
+  for (int i = 0; i < 5; i++) lab.ack(10000);  // of retransmissions that were needless
+  EXPECT_EQ(lab.core.count.fast_recoveries, 1u);
+}
+
 // ---- mistakes taken back
 
 TEST(Undo, FrtoWithSack) {  // RFC 5682 3
