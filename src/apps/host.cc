@@ -73,19 +73,18 @@ void Host::end() {
 unsigned Host::turn(Instant now) {
   now_ = now;
   unsigned handled = 0;
-  Batch first, later;
   for (unsigned round = 0; round < kRounds && stack_.has_events(); round++) {
-    const unsigned n = collect(first, later);
+    const unsigned n = collect(first_, later_);
     if (n == 0) break;
     handled += n;
-    deliver(first);
-    for (unsigned i = 0; i < later.n; i++) {
-      const app::Event& e = later.event[i];
+    deliver(first_);
+    for (unsigned i = 0; i < later_.n; i++) {
+      const app::Event& e = later_.event[i];
       const uint64_t user = accepted(id(e.conn))->user;
-      later.event[i].user = user & kUserMask;
-      later.slot[i] = static_cast<uint16_t>(user >> 48);
+      later_.event[i].user = user & kUserMask;
+      later_.slot[i] = static_cast<uint16_t>(user >> 48);
     }
-    deliver(later);
+    deliver(later_);
     accepted_n_ = 0;
     accepted_mask_ = 0;
   }
@@ -102,8 +101,8 @@ Instant Host::next_deadline() const {
 }
 
 unsigned Host::collect(Batch& first, Batch& later) {
-  std::array<tcp::Event, kBatch> in;
-  const unsigned n = stack_.events(in);
+  const std::array<tcp::Event, kBatch>& in = in_;
+  const unsigned n = stack_.events(in_);
   first.n = later.n = 0;
   for (unsigned i = 0; i < n; i++) {
     const tcp::Event& e = in[i];

@@ -130,6 +130,9 @@ class Host final : public app::Api {
   int64_t deadline_ = INT64_MAX;
   bool stale_deadline_ = true;
 
+  // Of one round of turn(); kept here since clearing them would cost more than an idle turn does.
+  std::array<tcp::Event, kBatch> in_;
+  Batch first_, later_;
   std::array<Accepted, kBatch> accepted_;
   unsigned accepted_n_ = 0;
   uint64_t accepted_mask_ = 0;   // by connection index: most events are of none of them
