@@ -163,6 +163,10 @@ Taken Machine::text(Tcb& c, const InSegment& s) {
 Taken Machine::in_order(Tcb& c, rte_mbuf* m, uint16_t offset, uint16_t length) {
   Receiving& rx = c.rx;
   Taken taken = kKept;
+  // What fills the hole goes before what lies behind it (RFC 2018 8 lets the receiver take that back): else small segments
+  // ahead could use the buffer up, and the connection would stand still for ever.
+  while (rx.ahead && rx.charge + charge_of(length) > 2 * rx.receive_buffer) drop_furthest(c);
+  if (rx.ahead && core.buffers.held() >= core.buffers.most()) drop_furthest(c);
   if (coalesce(c, m, offset, length)) {
     core.count.coalesced++;
     taken = kHandled;
