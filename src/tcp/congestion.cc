@@ -4,7 +4,7 @@
 // window grows when an ACK comes (on_ack), and by which factor it is reduced (Factors). Everything else is common:
 //
 // Rounds. A round trip is over when as many bytes are acknowledged as were in flight at its start. Rounds serve
-// HyStart++ and the measure of use: a window of which, for two rounds, less than half was filled is not grown (RFC 7661
+// HyStart++ and the measure of use: a window of which, for two rounds, not more than half was filled is not grown (RFC 7661
 // 4.4), and CUBIC's clock stands still.
 //
 // Reductions start from what is in flight, not from cwnd (RFC 5681 equation 4, RFC 9438 4.6): a window that was
@@ -79,7 +79,7 @@ bool Congestion::round_ends(uint32_t acked, uint32_t in_flight) {
 
 // RFC 7661 4.2. Several ACKs of one burst come before anything is sent, so that one value of in_flight says little.
 bool Congestion::used(uint32_t in_flight) {
-  return uint64_t{2} * std::max({peak_, last_peak_, in_flight}) >= cwnd_;
+  return uint64_t{2} * std::max({peak_, last_peak_, in_flight}) > cwnd_;
 }
 
 void Congestion::on_ack(Instant now, uint32_t acked, uint32_t in_flight, Duration srtt, Duration rtt) {

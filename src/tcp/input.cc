@@ -279,7 +279,8 @@ Taken Machine::in_other_states(Tcb& c, InSegment s) {
   if (c.orphan && s.length > 0 && s.seq + s.length > c.rcv_nxt) {
     // RFC 9293 3.6.1 SHLD-3: nobody is there to read it, and the peer is to know.
     core.count.after_close++;
-    send_reset(core, c);
+    // Where the peer is: it may not have our FIN, and takes a reset only at its own RCV.NXT (RFC 5961 3.2).
+    send_stateless(core, c.tuple, c.path, kTcpRst, s.ack, Seq{}, 0, {});
     end(c, Failure::none);
     return kHandled;
   }
