@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <source_location>
 #include <span>
 
 namespace sluice::fuzz {
@@ -39,9 +38,10 @@ class Input {
   std::span<const uint8_t> left_;
 };
 
-inline void check(bool ok, std::source_location at = std::source_location::current()) {
+// Aborts where something that must hold does not, and says where.
+inline void check(bool ok, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   if (ok) return;
-  std::fprintf(stderr, "%s:%u: what must hold does not\n", at.file_name(), static_cast<unsigned>(at.line()));
+  std::fprintf(stderr, "%s:%d: what must hold does not\n", file, line);
   std::abort();
 }
 

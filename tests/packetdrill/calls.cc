@@ -414,7 +414,10 @@ ssize_t Host::send(int fd, const iovec* from, size_t pieces, int flags) {
   while (done < bytes.size()) {
     done += static_cast<size_t>(push(*s, wire::ConstBytes(bytes).subspan(done)));
     if (flags & MSG_EOR && done == bytes.size()) s->record_ends.push_back(s->taken + s->corked.size());
-    s->push_withheld = flags & MSG_MORE;
+    // Within a write Linux pushes when more than half of the largest window has come since it last did.
+    const bool much = write_end(*s) - s->pushed_at > static_cast<int32_t>(s->largest_window / 2);
+    s->push_withheld = flags & MSG_MORE || (done < bytes.size() && !much);
+    if (!s->push_withheld) s->pushed_at = write_end(*s);
     if (done == bytes.size()) want_stamps(*s);
     uncork(*s, !hold);
     settle(lock);

@@ -298,7 +298,7 @@ int errno_of(tcp::Failure f) {
 
 void Host::began(Socket& s) {
   s.last_data = now_;
-  if (const auto i = stack().info(now_, s.conn)) s.sent_up_to = i->iss + 1;
+  if (const auto i = stack().info(now_, s.conn)) s.sent_up_to = s.pushed_at = i->iss + 1;
 }
 
 void Host::handle(const tcp::Event& e) {

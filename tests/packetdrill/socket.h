@@ -60,6 +60,7 @@ struct Socket {
   bool sending = false;        // a blocking send waits
   uint16_t largest_received = 0;
   tcp::Seq sent_up_to;         // behind what has been sent for the first time
+  tcp::Seq pushed_at;          // behind what was last sent with PSH asked for
   std::set<uint32_t> pushed;   // ends of segments that got PSH as the last of a group
   uint32_t largest_window = 0, unit = 0;
   Instant last_data{};
