@@ -5,7 +5,10 @@
 #include <thread>
 
 #include "../eal_env.h"
+#include "apps/host.h"
+#include "apps/small.h"
 #include "box_fixture.h"
+#include "tcp_frames.h"
 
 namespace sluice::test {
 namespace {
@@ -107,6 +110,65 @@ TEST_F(ThreadsTest, WorkersAndStackOnLcoresOfTheirOwn) {
     lan->feed(udp(kLanMac, kLanHostMac, kLanHost, static_cast<uint16_t>(1000 + i % 50), kWanHost, 2000), i % 3u);
   for (unsigned i = 0; i < kPackets; ++i) ASSERT_NE(udp_of(wait_udp(*wan)), nullptr) << "after " << i;
   expect_closed_soon();
+}
+
+TEST_F(ThreadsTest, TcpOnSeveralStackEngines) {
+  constexpr uint8_t kSyn = wire::kTcpSyn, kAck = wire::kTcpAck;
+  constexpr uint16_t kEcho = 7;
+  BoxOptions o;
+  o.worker_cpus = {two_cpus()[1]};
+  o.stack_cpus = two_cpus();
+  make(o);
+  introduce();
+  std::vector<std::unique_ptr<apps::Echo>> services;
+  for (unsigned e = 0; e < box->stacks(); ++e) {
+    apps::ServiceConfig c;
+    c.listen.resize(1);
+    c.listen[0].port = kEcho;
+    c.connections = 64;
+    services.push_back(std::make_unique<apps::Echo>(c, 0, nullptr));
+    apps::Update u;
+    u.start = {services.back().get()};
+    ASSERT_TRUE(box->run_on_stack(e, [&](stack::HostStack&, apps::Host& h) { EXPECT_TRUE(h.submit(&u)); }));
+    ASSERT_TRUE(nap_until([&] { return u.taken(); }, kLong));
+  }
+  const auto next = [&] {
+    while (true) {
+      const Frame f = wait_any(*lan);
+      if (f.empty()) return std::optional<Segment>();
+      if (auto s = segment_of(f)) return s;
+    }
+  };
+  Segment s{.src = kLanHost, .dst = kLanBox, .dport = kEcho};
+  for (uint16_t port = 40000; port < 40030; ++port) {
+    s.sport = port, s.seq = 1000, s.ack = 0, s.flags = kSyn, s.data.clear();
+    lan->feed(tcp_frame(kLanMac, kLanHostMac, s));
+    const auto answer = next();
+    ASSERT_TRUE(answer);
+    ASSERT_EQ(answer->flags & (kSyn | kAck), kSyn | kAck);
+    s.seq = 1001, s.ack = answer->seq + 1, s.flags = kAck, s.data.assign(100, static_cast<uint8_t>(port));
+    lan->feed(tcp_frame(kLanMac, kLanHostMac, s));
+    auto echo = next();
+    while (echo && echo->data.empty()) echo = next();
+    ASSERT_TRUE(echo);
+    EXPECT_EQ(echo->data, s.data);
+    s.seq += 100, s.ack = echo->seq + 100, s.data.clear();
+    lan->feed(tcp_frame(kLanMac, kLanHostMac, s));
+  }
+  uint32_t connections[2] = {};
+  for (unsigned e = 0; e < box->stacks(); ++e)
+    box->run_on_stack(e, [&](stack::HostStack& h, apps::Host&) { connections[e] = h.tcp().stack().sizes().connections; });
+  EXPECT_EQ(connections[0] + connections[1], 30u);
+  EXPECT_TRUE(connections[0] && connections[1]);
+  // Nothing comes any more, and the lcores sleep: the timer of a SYN-ACK wakes its own.
+  s.sport = 50000, s.seq = 1, s.flags = kSyn;
+  lan->feed(tcp_frame(kLanMac, kLanHostMac, s));
+  const auto first = next(), again = next();
+  ASSERT_TRUE(first && again);
+  EXPECT_EQ(again->flags & (kSyn | kAck), kSyn | kAck);
+  EXPECT_EQ(again->seq, first->seq);
+  expect_closed_soon();
+  box->stop();
 }
 
 TEST_F(ThreadsTest, NoPacketIsLostWhileSnapshotsChange) {
