@@ -7,7 +7,8 @@ build=${SLUICE_BUILD:-$root/build}
 build_packages="meson ninja-build pkg-config g++ clang llvm bpftool libdpdk-dev libxdp-dev libbpf-dev libyaml-cpp-dev
   nlohmann-json3-dev libcli11-dev libspdlog-dev libpcap-dev libhttp-parser-dev libgtest-dev libgmock-dev libbenchmark-dev
   python3 iproute2 ethtool"
-lab_packages="iputils-ping curl iperf3 traceroute nftables procps python3-yaml python3-jsonschema tcpdump"
+lab_packages="iputils-ping curl iperf3 traceroute nftables procps python3-yaml python3-jsonschema tcpdump
+  netcat-openbsd socat wrk apache2-utils nmap hping3"
 bench_packages="dpdk dpdk-dev xdp-tools gnuplot-nox wrk"
 
 say() { printf '%s\n' "== $*"; }

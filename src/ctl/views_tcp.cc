@@ -79,7 +79,7 @@ std::string services_view(const json& r) {
 }
 
 std::string tcp_list_view(const json& r) {
-  Table t({"ID", "STATE", "LOCAL", "REMOTE", "SERVICE", ">RTT", ">SENDQ/RECVQ"});
+  Table t({"ID", "STATE", "LOCAL", "REMOTE", "SERVICE", ">RTT", ">QUEUES"});
   for (const json& c : r["connections"])
     t.row({text(c, "id"), text(c, "state"), text(c, "local"), text(c, "remote"), text(c, "service"),
            milliseconds(number(c, "srtt_ms")), bytes(number(c, "send_queue")) + "/" + bytes(number(c, "receive_queue"))});

@@ -69,6 +69,14 @@ def curl_both_families():
 
 
 @test
+def the_box_has_a_page_and_a_proxy():
+    for host in ("198.18.1.1", "198.18.2.1", "[2001:db8:1::1]"):
+        check(ok("curl", "-sS", "-g", "--max-time", "5", "http://%s/" % host) == "hello from the box\n", "wrong page from " + host)
+        check(ok("curl", "-sS", "-g", "--max-time", "5", "http://%s:8080/" % host) == "hello through sluice\n", "wrong proxy on " + host)
+    audit_closed()
+
+
+@test
 def bulk_is_byte_exact():
     want = subprocess.check_output(["sha256sum", os.path.join(lab.tmp, "www/big")], text=True).split()[0]
     got = ok("sh", "-c", "curl -sS --max-time 20 http://198.18.2.10/big | sha256sum").split()[0]
@@ -116,6 +124,7 @@ def traceroute_shows_the_box():
 @test
 def every_view_of_sluicectl_works():
     for verb in ("version", "methods", "status", "ports", "lcores", "routes", "neighbors", "rules", "flows", "drops", "events",
+                 "services", "tcp",
                  "audit"):
         r = lab.ctl(verb)
         check(r.returncode == 0 and r.stdout, "%s: status %d: %s" % (verb, r.returncode, r.stderr))

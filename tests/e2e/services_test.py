@@ -1,0 +1,471 @@
+#!/usr/bin/env python3
+"""The box's own TCP services as clients of other makes see them: curl, nc, socat, ab, wrk, nmap, hping3, and the kernel's
+TCP behind them all. SLUICE_BULK=1024 moves so many MiB through loss instead of 64."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from box import ROOT, Lab, Skip, check, main, test, until  # noqa: E402
+
+BUILD = os.environ.get("SLUICE_BUILD", os.path.join(ROOT, "build"))
+CONFIG = os.path.join(ROOT, "conf/tcp-services.yaml")
+BOX, SECOND, BOX6 = "198.18.1.1", "198.18.1.3", "2001:db8:1::1"
+BULK = int(os.environ.get("SLUICE_BULK", "64")) << 20
+# conf/tcp-services.yaml on the lab's leg to the client, as a user would put it on a port of his own.
+ON_LAN = ["ports.net.device=lan0", 'ports.net.addresses=[%s/24, %s/24, "%s/64"]' % (BOX, SECOND, BOX6),
+          "routes=[{to: default4, via: 198.18.1.10}]"]
+lab = None
+
+
+def setup():
+    global lab
+    lab = Lab(BUILD)
+
+
+def need(*tools):
+    missing = [t for t in tools if not shutil.which(t)]
+    if missing:
+        raise Skip("not installed: " + ", ".join(missing))
+
+
+class Running(object):
+    """A sluiced for the length of a with block; at its end the audit is closed and it leaves without complaint."""
+
+    def __init__(self, config=CONFIG, sets=ON_LAN):
+        self.config, self.sets = config, sets
+
+    def __enter__(self):
+        lab.start(self.config, *[w for s in self.sets for w in ("--set", s)])
+        return lab.rpc()
+
+    def __exit__(self, kind, *_):
+        try:
+            a = lab.rpc().call("audit")
+        except (OSError, EOFError):
+            a = dict(closed=False, verdict="sluiced is gone:\n" + lab.log_text())
+        rc = lab.stop() if lab.daemon.poll() is None else lab.daemon.returncode
+        if kind:
+            return
+        check(a["closed"], a["verdict"])
+        check(rc == 0 and "audit closed" in lab.log_text(), "status %d: %s" % (rc, lab.log_text()))
+
+
+def client(*words, **kw):
+    return lab.run("client", *words, **kw)
+
+
+def ok(*words, **kw):
+    r = client(*words, **kw)
+    check(r.returncode == 0, "%s: status %d: %s" % (" ".join(words), r.returncode, r.stdout[-500:]))
+    return r.stdout
+
+
+def curl(url, *more):
+    return ok("curl", "-sS", "-g", "--max-time", "5", url, *more)
+
+
+def shell(command, **kw):
+    return ok("sh", "-c", command, **kw)
+
+
+def random_file(size):
+    name = os.path.join(lab.tmp, "random-%d" % size)
+    if not os.path.exists(name):
+        with open(name, "wb") as f:
+            for _ in range(size >> 20):
+                f.write(os.urandom(1 << 20))
+    return name
+
+
+def echoed(host, size, seconds=60):
+    """Sends a file to the echo service and holds against it what comes back."""
+    name = random_file(size)
+    target = "TCP6:[%s]:7" % host if ":" in host else "TCP:%s:7" % host
+    out = shell("socat -t30 - %s <%s | sha256sum" % (target, name), timeout=seconds)
+    want = hashlib.sha256(open(name, "rb").read()).hexdigest()
+    check(out.split()[0] == want, "%d MiB came back changed from %s" % (size >> 20, host))
+
+
+def counters(rpc):
+    return {c["name"]: c["value"] for c in rpc.call("tcp.counters")}
+
+
+def service(rpc, name):
+    return [s for s in rpc.call("services") if s["name"] == name and not s["draining"]][0]
+
+
+def write(name, text):
+    path = os.path.join(lab.tmp, name)
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+TWO_PORTS = """version: 1
+ports:
+  lan: {device: lan0, addresses: [198.18.1.1/24, "2001:db8:1::1/64"]}
+  wan: {device: wan0, addresses: [198.18.2.1/24, "2001:db8:2::1/64"]}
+services:
+"""
+
+
+# ---- single services
+
+
+@test
+def http_keeps_connections_and_answers_in_order():
+    with Running() as rpc:
+        for host in (BOX, SECOND, "[%s]" % BOX6):
+            check(curl("http://%s/" % host) == "hello from sluice\n", "body from " + host)
+        r = client("curl", "-sv", "--max-time", "5", "http://%s/" % BOX, "http://%s/healthz" % BOX)
+        check("Re-using existing connection" in r.stdout and "HTTP/1.1 200" in r.stdout, r.stdout)
+        get = "GET /%s HTTP/1.1\\r\\nHost: x\\r\\n%s\\r\\n"
+        out = shell("printf '%s' | nc -w 3 %s 80" % (get % ("", "") + get % ("healthz", "") + get % ("", "Connection: close\\r\\n"), BOX))
+        check(re.findall(r"^(hello|ok)", out, re.M) == ["hello", "ok", "hello"] and out.count("HTTP/1.1 200") == 3, out)
+        check("HTTP/1.1 400" in shell("printf 'GET / HTTP/one\\r\\n\\r\\n' | nc -w 3 %s 80" % BOX), "a malformed request")
+        w = service(rpc, "web")
+        check(w["requests"] == 9 and w["responses"]["2xx"] == 8 and w["bad_requests"] == 1, w)
+
+
+@test
+def metrics_are_prometheus_text():
+    with Running():
+        curl("http://%s/" % BOX)
+        text = until(lambda: (lambda t: t if 'sluice_service_requests_total{service="web"} 0' not in t and "sluice_tcp" in t else None)(
+            curl("http://%s/metrics" % BOX)), 10, "metrics show the request")
+        for line in text.splitlines():
+            check(re.match(r"# (HELP|TYPE) sluice_\w+ .+$|sluice_\w+({(\w+=\"[^\"]*\",?)+})? [-+.e\d]+$", line), "not a sample: " + line)
+        check(len(re.findall("# TYPE (\\S+)", text)) == len(set(re.findall("# TYPE (\\S+)", text))), "a family comes twice")
+
+
+@test
+def files_and_404():
+    os.makedirs(os.path.join(lab.tmp, "www/sub"), exist_ok=True)
+    write("www/index.html", "<p>front</p>\n")
+    write("www/sub/index.html", "<p>sub</p>\n")
+    shutil.copy(random_file(8 << 20), os.path.join(lab.tmp, "www/big"))
+    config = write("files.yaml", TWO_PORTS + "- {name: web, port: 80, http: {files: www}}\n")
+    with Running(config, []) as rpc:
+        check(curl("http://%s/" % BOX) == "<p>front</p>\n", "index")
+        check(curl("http://%s/sub/" % BOX) == "<p>sub</p>\n", "a folder's index")
+        out = shell("curl -sS --max-time 20 http://%s/big | sha256sum" % BOX)
+        check(out.split()[0] == hashlib.sha256(open(random_file(8 << 20), "rb").read()).hexdigest(), "8 MiB arrived changed")
+        for path in ("nothing", "../files.yaml", "%2e%2e/files.yaml", "sub/../../files.yaml"):
+            code = curl("http://%s/%s" % (BOX, path), "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}")
+            check(code in ("404", "400"), "%s: %s" % (path, code))
+        write("www/new", "later\n")
+        rpc.call("config.apply", text=open(config).read())
+        check(until(lambda: curl("http://%s/new" % BOX) == "later\n", 5, "a new file after apply"), "")
+
+
+@test
+def echo_is_byte_exact():
+    need("socat")
+    with Running() as rpc:
+        check(shell("printf 'hello\\n' | nc -N -w 3 %s 7" % BOX) == "hello\n", "a line")
+        for host in (BOX, SECOND, BOX6):
+            echoed(host, 1 << 20)
+        check(service(rpc, "echo")["bytes_in"] == service(rpc, "echo")["bytes_out"] == (3 << 20) + 6, service(rpc, "echo"))
+
+
+@test
+def chargen_and_discard():
+    need("socat")
+    printable = "".join(map(chr, range(32, 127)))
+    with Running() as rpc:
+        lines = shell("nc -w 5 %s 19 </dev/null | head -c %d" % (BOX, 74 * 200)).split("\n")
+        for i, line in enumerate(lines[:-1]):
+            check(line.rstrip("\r") == "".join(printable[(i + k) % 95] for k in range(72)), "line %d: %r" % (i, line))
+        shell("socat -u OPEN:%s TCP:%s:9" % (random_file(32 << 20), BOX))
+        until(lambda: service(rpc, "discard")["bytes_in"] == 32 << 20, 5, "discard counts 32 MiB")
+        until(lambda: not rpc.call("tcp.list")["connections"], 10, "all connections are gone")
+
+
+@test
+def load_by_ab_and_wrk():
+    need("ab", "wrk")
+    with Running() as rpc:
+        for flag in ([], ["-k"]):
+            out = ok("ab", "-q", "-n", "3000", "-c", "50", *flag, "http://%s/" % BOX, timeout=60)
+            check(re.search(r"Complete requests:\s+3000\b", out) and re.search(r"Failed requests:\s+0\b", out), out)
+        out = ok("wrk", "-t", "1", "-c", "100", "-d", "2s", "http://%s/" % BOX)
+        check("Socket errors" not in out and "Non-2xx" not in out, out)
+        check(service(rpc, "web")["responses"]["2xx"] >= 6000, service(rpc, "web"))
+
+
+# ---- proxy
+
+
+BACKEND = """
+import http.server, socketserver, sys
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_GET(self):
+        body = b'%s\\n' % sys.argv[2].encode()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *a): pass
+class S(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+S(('', int(sys.argv[1])), H).serve_forever()
+"""
+
+
+def backend(port, word):
+    p = lab.spawn("server", "python3", "-c", BACKEND, str(port), word)
+    until(lambda: ":%d " % port in lab.run("server", "ss", "-Hltn").stdout, 10, "backend %s listens" % word)
+    return p
+
+
+PROXY = TWO_PORTS + """
+- name: front
+  port: 80
+  access-log: yes
+  proxy:
+    backends: [198.18.2.10:8001, 198.18.2.10:8002]
+    health: {http: /, interval: 200ms, timeout: 200ms, rise: 2, fall: 2}
+"""
+
+
+@test
+def a_proxy_leaves_out_a_backend_that_dies_and_takes_it_back():
+    one, two = backend(8001, "one"), backend(8002, "two")
+    url = "http://%s/" % BOX
+    try:
+        with Running(write("proxy.yaml", PROXY), []) as rpc:
+            check({curl(url) for _ in range(8)} == {"one\n", "two\n"}, "not both backends serve")
+            two.kill()
+            two.wait()
+            state = lambda: [b["up"] for b in service(rpc, "front")["backends"]]  # noqa: E731
+            until(lambda: state() == [True, False], 10, "the dead backend is out")
+            check({curl(url) for _ in range(8)} == {"one\n"}, "a dead backend gets clients")
+            until(lambda: any("8002 is down" in e["text"] for e in rpc.call("events")), 5, "an event about it")
+            two = backend(8002, "two")
+            until(lambda: state() == [True, True], 10, "it is back")
+            check({curl(url) for _ in range(8)} == {"one\n", "two\n"}, "it gets no clients")
+            out = shell("curl -sS --max-time 5 -g 'http://[%s]/'" % BOX6)
+            check(out in ("one\n", "two\n"), "an IPv6 client over IPv4 backends: " + out)
+            log = until(lambda: rpc.call("events", access=True), 5, "an access log")
+            check(any("front: 198.18.1.10:" in e["text"] and "to 198.18.2.10:800" in e["text"] for e in log), log)
+            view = lab.ctl("services").stdout
+            check("198.18.2.10:8002" in view and "front" in view, view)
+    finally:
+        for p in (one, two):
+            p.kill()
+            p.wait()
+
+
+@test
+def a_proxy_splices_bulk_both_ways():
+    need("socat")
+    server = lab.spawn("server", "socat", "TCP-LISTEN:8003,reuseaddr,fork", "EXEC:cat")
+    config = write("bulk.yaml", TWO_PORTS + "- {name: front, port: 7, proxy: {backends: [198.18.2.10:8003]}}\n")
+    try:
+        until(lambda: ":8003 " in lab.run("server", "ss", "-Hltn").stdout, 10, "the backend listens")
+        with Running(config, []) as rpc:
+            echoed(BOX, 16 << 20)
+            b = service(rpc, "front")["backends"][0]
+            check(b["bytes_in"] == b["bytes_out"] == 16 << 20, b)
+            until(lambda: service(rpc, "front")["connections"] == 0, 10, "the session ends")
+    finally:
+        server.kill()
+        server.wait()
+
+
+PROXY_V2 = """
+import socket, struct
+s = socket.create_server(('', 8004))
+while True:
+    c, _ = s.accept()
+    head = b''
+    while True:  # to the client's end: what is left unread would reset the connection
+        d = c.recv(4096)
+        if not d: break
+        head += d
+    if head[:12] == b'\\r\\n\\r\\n\\0\\r\\nQUIT\\n' and head[12:14] == b'\\x21\\x11':
+        src, dst, sport, dport = head[16:20], head[20:24], *struct.unpack('!HH', head[24:28])
+        c.sendall(('%s %s %d\\n' % (socket.inet_ntoa(src), socket.inet_ntoa(dst), dport)).encode() + head[28:])
+    else:
+        c.sendall(repr(head[:40]).encode())
+    c.close()
+"""
+
+
+@test
+def a_backend_sees_the_client_by_proxy_protocol_v2():
+    server = lab.spawn("server", "python3", "-c", PROXY_V2)
+    config = write("v2.yaml", TWO_PORTS + "- {name: front, port: 80, proxy: {backends: [198.18.2.10:8004], proxy-protocol: v2}}\n")
+    try:
+        until(lambda: ":8004 " in lab.run("server", "ss", "-Hltn").stdout, 10, "the backend listens")
+        with Running(config, []):
+            out = shell("printf x | nc -N -w 3 %s 80" % BOX)
+            check(out == "198.18.1.10 198.18.1.1 80\nx", "the backend saw %r" % out)
+    finally:
+        server.kill()
+        server.wait()
+
+
+# ---- the control side
+
+
+class Held(object):
+    """A connection to a service that stays open for the length of a with block: python in the client's namespace."""
+    CODE = ("import socket, sys\ns = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)\n"
+            "print(s.getsockname()[1], flush=True)\n"
+            "for line in sys.stdin:\n s.sendall(line.encode())\n print(s.recv(1000).decode().strip() or 'eof', flush=True)\n")
+
+    def __init__(self, port):
+        self.p = subprocess.Popen(lab.argv("client", "python3", "-c", self.CODE, BOX, str(port)), stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.port = int(self.p.stdout.readline())
+
+    def ask(self, word):
+        try:
+            self.p.stdin.write(word + "\n")
+            self.p.stdin.flush()
+        except BrokenPipeError:
+            return ""
+        return self.p.stdout.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.kill()
+        self.p.wait()
+
+
+@test
+def services_change_live_and_leave_their_neighbours_alone():
+    text = open(CONFIG).read()
+    with Running() as rpc, Held(7) as echo:
+        check(echo.ask("before") == "before", "echo")
+        changed = text.replace("hello from sluice", "good evening")
+        changed = re.sub(r"  - \{name: chargen.*\n", "  - {name: spare, echo: {udp: yes}, port: 4007}\n", changed)
+        r = rpc.call("config.apply", text=changed)
+        check("services" in r["summary"], r)
+        until(lambda: curl("http://%s/" % BOX) == "good evening\n", 5, "the new body")
+        check(echo.ask("during") == "during", "the echo connection fell to a change of others")
+        check(shell("printf 'new\\n' | nc -N -w 3 %s 4007" % BOX) == "new\n", "the new service")
+        check(shell("printf 'new\\n' | nc -u -w 1 %s 4007" % BOX) == "new\n", "the new service over UDP")
+        check(client("nc", "-z", "-w", "2", BOX, "19").returncode != 0, "chargen still listens")
+        names = [s["name"] for s in rpc.call("services") if not s["draining"]]
+        check(names == ["echo", "discard", "spare", "web"], names)
+
+        before = rpc.call("services")
+        for bad in (changed.replace("port: 4007", "port: 7"), changed.replace("echo: yes", "ehco: yes"),
+                    changed + "  - {name: www, port: 81, http: {files: /nonexistent}}\n"):
+            e = rpc.error("config.apply", text=bad)
+            check(e["code"] == -32000 and e["data"]["errors"][0]["message"], e)
+        e = rpc.error("config.apply", text=changed.replace("half-open: 4096", "half-open: 8192"))
+        check("tcp.limits.half-open" in json.dumps(e) and "restart" in json.dumps(e), e)
+        keys = ("name", "kind", "listen", "draining")
+        check([[s[k] for k in keys] for s in before] == [[s[k] for k in keys] for s in rpc.call("services")], "a failed change changed")
+        check(echo.ask("after") == "after", "the echo connection fell to a failed change")
+        rpc.call("config.apply", text=text)
+        until(lambda: curl("http://%s/" % BOX) == "hello from sluice\n", 5, "the old body")
+
+
+@test
+def sluicectl_shows_and_ends_connections():
+    with Running() as rpc, Held(7) as one, Held(7) as two, Held(9):
+        check(one.ask("x") == "x" and two.ask("x") == "x", "echo")
+        remote = "198.18.1.10:%d" % one.port
+        out = lab.ctl("tcp").stdout
+        check(remote in out and "ESTABLISHED" in out and "echo" in out and "discard" in out, out)
+        check(max(len(line) for line in out.splitlines()) <= 80, "wider than 80 columns:\n" + out)
+        rows = lambda *words: json.loads(lab.ctl("--json", "tcp", "list", *words).stdout)["connections"]  # noqa: E731
+        check(len(rows()) == 3 and len(rows("--service", "echo")) == 2 and len(rows("--port", str(one.port))) == 1, rows())
+        check(len(rows("--state", "established")) == 3 and not rows("--state", "time-wait"), "by state")
+        check(not rows("--remote", "192.0.2.0/24") and len(rows("--remote", "198.18.1.0/24")) == 3, "by remote address")
+        first = json.loads(lab.ctl("--json", "tcp", "--limit", "2").stdout)
+        rest = rpc.call("tcp.list", cursor=first["cursor"])
+        check({c["id"] for c in first["connections"] + rest["connections"]} == {c["id"] for c in rows()}, "the cursor skips")
+        full = rpc.call("tcp.show", remote=remote)
+        check(full["state"] == "ESTABLISHED" and full["options"]["sack"] and full["rtt"]["srtt_ms"] > 0 and
+              full["congestion"]["control"] == "cubic" and full["receive"]["rcv_wnd"] > 0, full)
+        text = lab.ctl("tcp", "show", full["id"]).stdout
+        check("cwnd" in text and remote in text, text)
+        check(lab.ctl("tcp", "abort", remote).returncode == 0, "abort")
+        check(one.ask("x") in ("", "eof"), "the aborted connection answers")
+        until(lambda: service(rpc, "echo")["connections"] == 1, 5, "the service knows of it")
+        check(two.ask("y") == "y", "abort took another one")
+        r = lab.ctl("tcp", "show", full["id"])
+        check(r.returncode == 1 and "gone" in r.stderr, r.stderr)
+        check("passive_opens" in lab.ctl("tcp", "counters", "--nonzero").stdout, "counters")
+        for words in (("tcp", "--state", "open"), ("tcp", "show", "x"), ("tcp", "show"), ("tcp", "--service", "nope"), ("tcp", "lsit")):
+            r = lab.ctl(*words)
+            check(r.returncode in (1, 2) and r.stderr, "%s: %d" % (words, r.returncode))
+
+
+# ---- a bad network, and bad company
+
+
+@test
+def bulk_through_loss_and_reordering_is_byte_exact():
+    need("socat")
+    with Running(sets=ON_LAN + ["ports.net.fault={loss: 2%, reorder: 2%, seed: 7}"]) as rpc:
+        echoed(BOX, BULK, 60 + (BULK >> 20) * 2)
+        c = counters(rpc)
+        check(c["retransmitted_segments"] > 100 and c["out_of_order"] > 100, c)
+
+
+@test
+def a_syn_flood_costs_no_client_its_page():
+    need("hping3")
+    with Running(sets=ON_LAN + ["tcp.syn-ack-retries=1"]) as rpc:
+        flood = lab.spawn("client", "hping3", "-q", "--flood", "--rand-source", "-S", "-p", "80", BOX)
+        try:
+            until(lambda: counters(rpc)["cookies_sent"] > 1000, 20, "cookies are sent")
+            for i in range(50):
+                check(curl("http://%s/" % BOX) == "hello from sluice\n", "request %d" % i)
+        finally:
+            flood.send_signal(signal.SIGINT)
+            flood.wait()
+        c = counters(rpc)
+        check(c["cookies_received"] > 0 and c["connections_full"] == 0, c)
+        # They stop with a SYN that finds the half-open table half empty.
+        until(lambda: curl("http://%s/" % BOX) and not any(s["cookies"] for s in rpc.call("tcp.list")["stacks"]), 60, "cookies stop")
+
+
+@test
+def scans_leave_it_standing():
+    need("nmap")
+    with Running() as rpc, Held(7) as echo:
+        for scan in ("-sS", "-sA", "-sN", "-sF", "-sX"):
+            out = ok("nmap", "-n", "-Pn", "-T5", "--max-retries", "1", "-p", "1-1024", scan, BOX, timeout=120)
+            if scan == "-sS":
+                check(re.findall(r"^(\d+)/tcp +open", out, re.M) == ["7", "9", "19", "80"], out)
+        client("nmap", "-n", "-Pn", "-T5", "-O", "-p", "7,80,81", BOX, timeout=120)
+        check(echo.ask("still there") == "still there", "a connection fell to a scan")
+        check(curl("http://%s/" % BOX) == "hello from sluice\n", "http after the scans")
+        check(counters(rpc)["in_segments"] > 1000, "nothing was scanned")
+
+
+@test
+def many_connections_at_a_time():
+    """As many as two file tables allow, each with a line through it."""
+    code = ("import socket, resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (5000, 5000))\nall = []\n"
+            "for i in range(4000):\n s = socket.create_connection(('%s', 7), 10)\n s.sendall(b'%%d' %% i)\n all.append(s)\n"
+            "for i, s in enumerate(all): assert s.recv(100) == b'%%d' %% i\nprint('all')" % BOX)
+    with Running() as rpc:
+        p = subprocess.Popen(lab.argv("client", "python3", "-c", code), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        until(lambda: service(rpc, "echo")["connections"] >= 4000 or p.poll() is not None, 60, "4000 connections")
+        check(p.communicate(timeout=30)[0].strip() == "all", "a connection failed")
+        until(lambda: service(rpc, "echo")["connections"] == 0, 30, "they end")
+
+
+if __name__ == "__main__":
+    main(setup)
