@@ -126,7 +126,7 @@ class Api {
   // The source address is the one that the route to `to` suggests, unless `from` names one; port 0: an ephemeral one.
   virtual Outcome connect(const Endpoint& to, const Endpoint& from, const Options& o, uint64_t user, Conn& out) = 0;
 
-  virtual Outcome send(Conn c, std::span<const Slice> slices) = 0;  // all, or (full) none
+  virtual Outcome send(Conn c, std::span<const Slice> slices) = 0;  // all, or (full) none; 64 at most
   virtual uint32_t send_room(Conn c) const = 0;                     // 0 for a stale handle
   // The application has used `length` bytes of what data events brought; with `buffer` not null it is freed too, whatever
   // the outcome.

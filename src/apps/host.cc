@@ -105,7 +105,7 @@ unsigned Host::collect(Batch& first, Batch& later) {
   const unsigned n = stack_.events(in_);
   first.n = later.n = 0;
   for (unsigned i = 0; i < n; i++) {
-    const tcp::Event& e = in[i];
+    const tcp::Event& e = in_[i];
     const bool held_back = accepted(e.conn) != nullptr;
     if (e.kind == tcp::EventKind::accepted) {
       accepted_[accepted_n_++] = {e.conn, e.user};
@@ -144,13 +144,12 @@ app::Event Host::translate(const tcp::Event& e) const {
 
 // One service at a time, in the order of each connection's events.
 void Host::deliver(Batch& b) {
-  std::array<app::Event, kBatch> share;
   for (unsigned from = 0; from < b.n;) {
     const uint16_t slot = b.slot[from];
     unsigned n = 0, rest = from;
     for (unsigned i = from; i < b.n; i++) {
       if (b.slot[i] == slot) {
-        share[n++] = b.event[i];
+        share_[n++] = b.event[i];
       } else {
         b.slot[rest] = b.slot[i];
         b.event[rest++] = b.event[i];
@@ -159,10 +158,10 @@ void Host::deliver(Batch& b) {
     b.n = rest;
     current_ = slot;
     if (slot < kSlots && slot_[slot].app) {
-      slot_[slot].app->events(*this, {share.data(), n});
+      slot_[slot].app->events(*this, {share_.data(), n});
     } else {  // of a service that has gone: it has closed all, this was collected before
       for (unsigned i = 0; i < n; i++)
-        if (share[i].buffer) free_buffer(share[i].buffer);
+        if (share_[i].buffer) free_buffer(share_[i].buffer);
     }
   }
 }
@@ -293,9 +292,8 @@ bool Host::slice(const app::Slice& from, tcp::Slice& to) {
 }
 
 Outcome Host::send(app::Conn c, std::span<const app::Slice> slices) {
-  constexpr size_t kMost = 64;
-  if (slices.size() > kMost) return Outcome::invalid;
-  std::array<tcp::Slice, kMost> out;
+  if (slices.size() > kMostSlices) return Outcome::invalid;
+  auto& out = slices_;
   size_t n = 0;
   while (n < slices.size() && slice(slices[n], out[n])) n++;
   const Outcome r =

@@ -96,6 +96,7 @@ class Host final : public app::Api {
     std::array<uint16_t, kBatch> slot;
     unsigned n = 0;
   };
+  static constexpr size_t kMostSlices = 64;
 
   static uint64_t word(unsigned slot, uint64_t user) { return uint64_t{slot} << 48 | (user & kUserMask); }
   static constexpr uint64_t kUserMask = (uint64_t{1} << 48) - 1;
@@ -133,6 +134,9 @@ class Host final : public app::Api {
   // Of one round of turn(); kept here since clearing them would cost more than an idle turn does.
   std::array<tcp::Event, kBatch> in_;
   Batch first_, later_;
+  std::array<app::Event, kBatch> share_;         // of one application
+  std::array<tcp::Slice, kMostSlices> slices_;   // of one send()
+
   std::array<Accepted, kBatch> accepted_;
   unsigned accepted_n_ = 0;
   uint64_t accepted_mask_ = 0;   // by connection index: most events are of none of them

@@ -104,11 +104,17 @@ void Http::more(app::Api& api, uint32_t i) {
 
 // --- requests
 
+Http::Reading Http::reading(app::Api& api, const HttpConnection& c, Bytes bytes) {
+  gathered_.n = 0;
+  gathered_.bytes = 0;
+  gathered_.room = api.send_room(c.conn);
+  return {bytes, gathered_};
+}
+
 // Reads requests until the bytes end or an answer has to wait. Returns how many bytes were read.
 size_t Http::consume(app::Api& api, uint32_t i, Bytes bytes) {
   HttpConnection& c = pool_[i];
-  Reading r{.bytes = bytes};
-  r.out.room = api.send_room(c.conn);
+  Reading r = reading(api, c, bytes);
   while (!r.stop && r.at < bytes.size()) {
     const HttpMemo::Entry* known =
         c.request == kNone && !draining() ? memo_.find(bytes.subspan(r.at), c.memo) : nullptr;
@@ -242,7 +248,7 @@ void Http::flush(app::Api& api, uint32_t i, Reading& r) {
   HttpConnection& c = pool_[i];
   Gathered& g = r.out;
   if (g.n == 0) return;
-  std::array<app::Slice, 2 * Gathered::kMost> slice;
+  auto& slice = slices_;
   unsigned n = 0;
   const auto add = [&](const HttpReply& reply, const uint8_t* bytes, uint32_t length) {
     if (length == 0) return;
@@ -388,8 +394,7 @@ void Http::timeout(app::Api& api, uint32_t i) {
   if (c.request != kNone && now >= after(c.request_began, o.request_timeout)) {
     counters_->timeouts.add(1);
     if (c.reply.length() > 0) return abort(api, i);
-    Reading r;
-    r.out.room = api.send_room(c.conn);
+    Reading r = reading(api, c, {});
     drop_request(c);
     gather(api, i, r, bad(408));
     flush(api, i, r);

@@ -73,9 +73,9 @@ class Http final : public PooledService<HttpConnection> {
   // What one buffer's bytes led to.
   struct Reading {
     Bytes bytes;
+    Gathered& out;
     size_t at = 0;
     bool stop = false;     // an answer waits, or was the last: read no further
-    Gathered out;
   };
 
   void accepted(app::Api& api, uint32_t i, const app::Event& e) override;
@@ -86,6 +86,7 @@ class Http final : public PooledService<HttpConnection> {
 
   void data(app::Api& api, uint32_t i, const app::Event& e);
   size_t consume(app::Api& api, uint32_t i, Bytes bytes);
+  Reading reading(app::Api& api, const HttpConnection& c, Bytes bytes);
   void one_request(app::Api& api, uint32_t i, Reading& r);
   void answer(app::Api& api, uint32_t i, Reading& r, HttpRequest& q, Bytes whole);
   void gather(app::Api& api, uint32_t i, Reading& r, const HttpReply& reply);
@@ -107,6 +108,8 @@ class Http final : public PooledService<HttpConnection> {
   std::shared_ptr<HttpPages> pages_;
   const HttpLimits limits_;
   HttpMemo memo_;
+  Gathered gathered_;                // of the buffer that is being read, as slices_: too large to be made for each
+  std::array<app::Slice, 2 * Gathered::kMost> slices_;
   HttpRequest request_;              // of what begins and ends in one buffer
   Pool<HttpRequest> requests_;       // of what does not
   WaitingPool waiting_;
