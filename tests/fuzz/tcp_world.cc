@@ -177,7 +177,7 @@ void TcpWorld::segment() {
     s.options.has_timestamps = true;
     s.options.ts_val = static_cast<uint32_t>(now_.ns / 1'000'000) + off_by(in_);
     s.options.ts_ecr = p.ts + off_by(in_);
-    s.options.sack_blocks = in_.u8() % (wire::kMaxSackBlocks + 1);
+    s.options.sack_blocks = static_cast<uint8_t>(in_.u8() % (wire::kMaxSackBlocks + 1));
     for (unsigned i = 0; i < s.options.sack_blocks; i++) {
       const uint32_t left = (p.sent - in_.u16()).v;
       s.options.sack[i] = {left, left + in_.u16()};
@@ -337,7 +337,7 @@ void TcpWorld::listen() {
     return;
   }
   ListenOptions o;
-  o.port = how & 8 ? 80 : in_.u8() % 4;
+  o.port = static_cast<uint16_t>(how & 8 ? 80 : in_.u8() % 4);
   if (how & 16) o.address = peers_[0].tuple.local;
   if (how & 32) o.backlog = in_.u8() % 4;
   ListenerId id = kNoListener;

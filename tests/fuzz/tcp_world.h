@@ -48,7 +48,7 @@ class TcpWorld : public tcp::Sink {
     tcp::Seq queued;         // behind the last byte given to send()
     bool peer_closed = false;
   };
-  struct KeptBytes : tcp::Keeper {
+  struct KeptBytes final : tcp::Keeper {
     TcpWorld* world = nullptr;
     std::array<uint8_t, 8192> bytes;
     unsigned released = 0, used = 0;
