@@ -1,6 +1,7 @@
-// A picture of the congestion window: cwnd_trace FOLDER writes cubic.csv, newreno.csv, loss.csv and cwnd.gnuplot there;
-// `gnuplot cwnd.gnuplot` in that folder renders cwnd.png. One bulk transfer each, in virtual time: over a bottleneck of
-// 40 Mbit/s, 40 ms and a queue of one bandwidth-delay product; and with 0.2 % random loss.
+// A picture of the congestion window: cwnd_trace FOLDER writes cubic.csv, newreno.csv, loss.csv and
+// cwnd.gnuplot there; `gnuplot cwnd.gnuplot` in that folder renders cwnd.png. One bulk transfer each, in
+// virtual time: over a bottleneck of 40 Mbit/s, 40 ms and a queue of one bandwidth-delay product; and with
+// 0.2 % random loss.
 #include <gtest/gtest.h>
 
 #include <cstdio>

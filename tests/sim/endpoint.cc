@@ -13,10 +13,10 @@ void Endpoint::drop_held() {
 }
 
 std::string Endpoint::progress() const {
-  return "sent " + std::to_string(sent_) + "/" + std::to_string(plan_.send) + " (acknowledged " + std::to_string(acked_) +
-         "), received " + std::to_string(received_) + "/" + std::to_string(plan_.receive) +
-         (connected_ ? "" : ", not connected") + (shut_ ? ", shut down" : "") + (peer_closed_ ? ", peer closed" : "") +
-         (done_ ? ", done" : "");
+  return "sent " + std::to_string(sent_) + "/" + std::to_string(plan_.send) + " (acknowledged " +
+         std::to_string(acked_) + "), received " + std::to_string(received_) + "/" +
+         std::to_string(plan_.receive) + (connected_ ? "" : ", not connected") +
+         (shut_ ? ", shut down" : "") + (peer_closed_ ? ", peer closed" : "") + (done_ ? ", done" : "");
 }
 
 void Endpoint::opened(Instant now, tcp::ConnId id) {
@@ -32,7 +32,9 @@ void Endpoint::on(Instant now, const tcp::Event& e) {
       if (connected_) fail("opened twice");
       connected_ = true;
       break;
-    case EventKind::data: data(now, e); break;
+    case EventKind::data:
+      data(now, e);
+      break;
     case EventKind::sent:
       acked_ += e.bytes;
       if (acked_ > sent_) fail("more is told to be acknowledged than was sent");
@@ -41,7 +43,8 @@ void Endpoint::on(Instant now, const tcp::Event& e) {
       if (peer_closed_) fail("the peer's end is told twice");
       peer_closed_ = true;
       if (received_ != plan_.receive && !plan_.may_fail)
-        fail("the peer's end came after " + std::to_string(received_) + " bytes of " + std::to_string(plan_.receive));
+        fail("the peer's end came after " + std::to_string(received_) + " bytes of " +
+             std::to_string(plan_.receive));
       break;
     case EventKind::closed:
       done_ = true;
@@ -59,7 +62,8 @@ void Endpoint::data(Instant now, const tcp::Event& e) {
   if (peer_closed_) fail("data after the peer's end");
   if (!connected_) fail("data before the connection");
   const uint8_t* bytes = rte_pktmbuf_mtod_offset(e.m, const uint8_t*, e.offset);
-  if (e.length == 0 || e.offset + e.length > e.m->data_len) fail("a data event that points out of its mbuf");
+  if (e.length == 0 || e.offset + e.length > e.m->data_len)
+    fail("a data event that points out of its mbuf");
   else if (uint32_t same = in_.matches(received_, bytes, e.length); same != e.length)
     fail("wrong byte at " + std::to_string(received_ + same) + " of the stream");
   received_ += e.length;
@@ -78,13 +82,16 @@ void Endpoint::read_some(Instant now, uint32_t bytes) {
       host_.buffers().free(h.m);
       held_.pop_front();
     }
-    if (!done_ && host_.stack().receive_done(now, conn_, part) != Outcome::ok) fail("receive_done is refused");
+    if (!done_ && host_.stack().receive_done(now, conn_, part) != Outcome::ok)
+      fail("receive_done is refused");
   }
 }
 
 void Endpoint::read(Instant now) {
   switch (plan_.read) {
-    case Plan::Read::at_once: read_some(now, UINT32_MAX); break;
+    case Plan::Read::at_once:
+      read_some(now, UINT32_MAX);
+      break;
     case Plan::Read::slowly:
       if (now >= next_read_) {
         read_some(now, plan_.read_bytes);
@@ -95,7 +102,8 @@ void Endpoint::read(Instant now) {
     case Plan::Read::in_pauses:
       read_some(now, UINT32_MAX);
       if (peer_closed_ || now < next_read_) break;
-      if (Outcome o = paused_ ? host_.stack().resume(now, conn_) : host_.stack().pause(conn_); o != Outcome::ok)
+      if (Outcome o = paused_ ? host_.stack().resume(now, conn_) : host_.stack().pause(conn_);
+          o != Outcome::ok)
         fail("pause or resume is refused");
       paused_ = !paused_;
       next_read_ = now + plan_.read_every;

@@ -1,5 +1,5 @@
-// An application at one end of a simulated connection: it sends what its plan says, reads as its plan says, checks
-// every byte, and ends the connection.
+// An application at one end of a simulated connection: it sends what its plan says, reads as its plan says,
+// checks every byte, and ends the connection.
 #pragma once
 
 #include <deque>
@@ -11,19 +11,20 @@
 namespace sluice::sim {
 
 struct Plan {
-  uint64_t send = 0, receive = 0;       // bytes, all in all
-  // 0: sends all it has. Otherwise answers: for each `per` bytes received, `reply` bytes may be sent; `first` at once.
+  uint64_t send = 0, receive = 0;  // bytes, all in all
+  // 0: sends all it has. Otherwise answers: for each `per` bytes received, `reply` bytes may be sent; `first`
+  // at once.
   uint64_t per = 0, reply = 0, first = 0;
-  uint32_t piece = 16384;               // bytes of one send() at most
-  Duration send_gap{};                  // between sends
+  uint32_t piece = 16384;                                                       // bytes of one send() at most
+  Duration send_gap{};                                                          // between sends
   enum class Bytes : uint8_t { forever, keeper, mbuf } bytes = Bytes::forever;  // who keeps them alive
   enum class Read : uint8_t { at_once, slowly, in_pauses } read = Read::at_once;
-  uint32_t read_bytes = 8192;           // slowly: that much,
+  uint32_t read_bytes = 8192;  // slowly: that much,
   Duration read_every = Duration::millis(20);
   enum class End : uint8_t { shut_down, wait_for_peer, close, abort } end = End::shut_down;
-  uint64_t abort_at = 0;                // bytes received
-  bool may_fail = false;                // the peer aborts
-  Duration start{};                     // active opener: when
+  uint64_t abort_at = 0;  // bytes received
+  bool may_fail = false;  // the peer aborts
+  Duration start{};       // active opener: when
   bool keepalive = false;
 };
 
@@ -31,12 +32,12 @@ class Endpoint final : private tcp::Keeper {
  public:
   Endpoint(Host& host, const Plan& plan, uint64_t stream_out, uint64_t stream_in)
       : host_(host), plan_(plan), out_(stream_out), in_(stream_in) {}
-  void drop_held();                             // frees what it holds; before the host goes
+  void drop_held();  // frees what it holds; before the host goes
 
   void opened(Instant now, tcp::ConnId id);
   void on(Instant now, const tcp::Event& e);
-  void act(Instant now);                        // sends and reads what is possible now
-  Instant wake() const { return wake_; }        // when to act without an event
+  void act(Instant now);                  // sends and reads what is possible now
+  Instant wake() const { return wake_; }  // when to act without an event
   bool done() const { return done_; }
   const std::string& wrong() const { return wrong_; }
   const Plan& plan() const { return plan_; }

@@ -42,9 +42,13 @@ class PoolEnvironment : public ::testing::Environment {
 
 }  // namespace
 
-PacketPool& pool() { return *the_pool; }
+PacketPool& pool() {
+  return *the_pool;
+}
 
-const uint8_t* Pattern::at(uint64_t position) const { return pattern_bytes().data() + (position + shift_) % kPeriod; }
+const uint8_t* Pattern::at(uint64_t position) const {
+  return pattern_bytes().data() + (position + shift_) % kPeriod;
+}
 
 uint32_t Pattern::matches(uint64_t position, const uint8_t* bytes, uint32_t n) const {
   for (uint32_t done = 0; done < n;) {
@@ -70,7 +74,8 @@ tcp::Secrets secrets_of(uint64_t seed) {
   return s;
 }
 
-Host::Host(rte_mempool* p, const tcp::Config& c, uint64_t seed, uint32_t most, std::function<void(Packet&&)> out)
+Host::Host(rte_mempool* p, const tcp::Config& c, uint64_t seed, uint32_t most,
+           std::function<void(Packet&&)> out)
     : out_(std::move(out)), buffers_(p, most), stack_(c, secrets_of(seed), buffers_, *this) {}
 
 tcp::Taken Host::deliver(Instant now, const Packet& p, uint16_t mtu) {
@@ -103,6 +108,7 @@ tcp::Taken Host::deliver(Instant now, const Packet& p, uint16_t mtu) {
 
 bool Host::send(const tcp::OutSegment& s) {
   if (refused_ && refused_--) return false;
+  if (refuses_ && refuses_()) return false;
   EXPECT_EQ(s.options.size() % 4, 0u);
   EXPECT_LE(s.options.size(), wire::kMaxTcpOptions);
   EXPECT_TRUE(s.length == 0 || s.mss > 0);

@@ -1,5 +1,5 @@
-// A stack with everything that it needs around it: pool, buffers, a sink that cuts segments into packets, and mbufs
-// for what arrives. Time is the caller's.
+// A stack with everything that it needs around it: pool, buffers, a sink that cuts segments into packets, and
+// mbufs for what arrives. Time is the caller's.
 #pragma once
 
 #include <functional>
@@ -12,8 +12,8 @@
 
 namespace sluice::sim {
 
-// Bytes that depend on their position and on the stream they belong to: a byte lost, doubled, moved or of another
-// stream shows.
+// Bytes that depend on their position and on the stream they belong to: a byte lost, doubled, moved or of
+// another stream shows.
 class Pattern {
  public:
   static constexpr uint32_t kPeriod = 65521;
@@ -30,7 +30,8 @@ class Pattern {
 class Host : private tcp::Sink {
  public:
   // `out` is given each packet, after cutting. `most`: mbufs that Buffers lends.
-  Host(rte_mempool* pool, const tcp::Config& c, uint64_t seed, uint32_t most, std::function<void(Packet&&)> out);
+  Host(rte_mempool* pool, const tcp::Config& c, uint64_t seed, uint32_t most,
+       std::function<void(Packet&&)> out);
 
   // The packet arrives; flush() is the caller's. Tells what became of it.
   tcp::Taken deliver(Instant now, const Packet& p, uint16_t mtu = 1500);
@@ -39,6 +40,7 @@ class Host : private tcp::Sink {
   const tcp::Counters& counters() const { return stack_.counters(); }
   // What of the next sends is refused, as a full port would.
   void refuse(unsigned sends) { refused_ = sends; }
+  void refuse_when(std::function<bool()> f) { refuses_ = std::move(f); }
 
  private:
   bool send(const tcp::OutSegment& s) override;
@@ -47,6 +49,7 @@ class Host : private tcp::Sink {
   Buffers buffers_;
   tcp::Stack stack_;
   unsigned refused_ = 0;
+  std::function<bool()> refuses_;
 };
 
 tcp::Secrets secrets_of(uint64_t seed);

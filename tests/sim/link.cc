@@ -11,7 +11,8 @@ bool Link::lost(Instant now, const Packet& p) {
     burst_left_ = static_cast<unsigned>(random_.real(0, 2 * m_.burst_length));
     return true;
   }
-  return random_.chance(m_.loss) || random_.chance(m_.corrupt) || (p.length() == 0 && random_.chance(m_.ack_loss));
+  return random_.chance(m_.loss) || random_.chance(m_.corrupt) ||
+         (p.length() == 0 && random_.chance(m_.ack_loss));
 }
 
 // When it has left the bottleneck; nothing: the queue was full.
@@ -36,21 +37,40 @@ Packet Link::forged(const Packet& p) {
     f.flags = flags;
     f.payload.clear();
   };
-  switch (random_.between(0, 7)) {
-    case 0: only(wire::kTcpRst), f.seq = p.seq + far; break;                         // a reset outside the window
-    case 1: only(wire::kTcpSyn), f.seq = p.seq + far, f.ack = {}; break;
-    case 2: f.ack = p.ack + far; break;                                              // of what was never sent
-    case 3: f.seq = p.seq - far; break;                                              // old data
-    case 4: only(wire::kTcpRst | wire::kTcpAck), f.seq = p.seq + 7 + 0x40000000; break;
-    case 5: only(p.flags & static_cast<uint8_t>(~wire::kTcpFin)), f.seq = p.seq - 1, f.flags = wire::kTcpAck; break;  // keepalive
-    case 6:  // SACK of what cannot be
+  switch (random_.between(0, 8)) {
+    case 0:
+      only(wire::kTcpRst), f.seq = p.seq + far;
+      break;  // a reset outside the window
+    case 1:
+      only(wire::kTcpSyn), f.seq = p.seq + far, f.ack = {};
+      break;
+    case 2:
+      f.ack = p.ack + far;
+      break;  // of what was never sent
+    case 3:
+      f.seq = p.seq - far;
+      break;  // old data
+    case 4:
+      only(wire::kTcpRst | wire::kTcpAck), f.seq = p.seq + 7 + 0x40000000;
+      break;
+    case 5:
+      only(p.flags & static_cast<uint8_t>(~wire::kTcpFin)), f.seq = p.seq - 1, f.flags = wire::kTcpAck;
+      break;  // keepalive
+    case 6:   // SACK of what cannot be
       f.payload.clear();
       f.flags = wire::kTcpAck;
       f.options.sack_blocks = 2;
       f.options.sack[0] = {p.ack.v + far, p.ack.v + far + 1000};
       f.options.sack[1] = {p.ack.v + 2000, p.ack.v + 1000};
       break;
-    default: only(0); break;                                                         // no flags at all
+    case 7:  // SACK of what may be in flight and has not come: reneging (RFC 2018 8)
+      only(wire::kTcpAck);
+      f.options.sack_blocks = 1;
+      f.options.sack[0] = {p.ack.v + 100, p.ack.v + 3000};
+      break;
+    default:
+      only(0);
+      break;  // no flags at all
   }
   return f;
 }
@@ -74,7 +94,8 @@ Link::Sent Link::send(Instant now, const Packet& original) {
     at = last_arrival_ = std::max(at, last_arrival_);
   }
   // Forged packets need a connection to be aimed at: not the handshake.
-  if (!p.has(wire::kTcpSyn | wire::kTcpRst) && random_.chance(m_.forge)) s.arrivals.push_back({at, forged(p), true});
+  if (!p.has(wire::kTcpSyn | wire::kTcpRst) && random_.chance(m_.forge))
+    s.arrivals.push_back({at, forged(p), true});
   s.arrivals.push_back({at, p});
   if (random_.chance(m_.duplicate)) {
     s.arrivals.push_back({at + Duration::micros(random_.between(1, 20000)), p});

@@ -1,6 +1,6 @@
-// Throughput under random loss beside what theory says of it: Mathis's formula for NewReno (1.22/sqrt(p) segments a round
-// trip), RFC 9438 5.1's response function for CUBIC. In virtual time; within a factor of two, as random losses are not
-// the periodic ones of the formulas.
+// Throughput under random loss beside what theory says of it: Mathis's formula for NewReno (1.22/sqrt(p)
+// segments a round trip), RFC 9438 5.1's response function for CUBIC. In virtual time; within a factor of
+// two, as random losses are not the periodic ones of the formulas.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,7 +12,6 @@ namespace sluice::sim {
 namespace {
 
 constexpr double kMss = 1448;  // with timestamps
-
 
 double measured_window(tcp::CongestionControl algorithm, double loss, Duration rtt, uint64_t packets) {
   Scene s;
@@ -42,7 +41,9 @@ double measured_window(tcp::CongestionControl algorithm, double loss, Duration r
   return static_cast<double>(p.plan[0].send) / kMss / seconds * static_cast<double>(rtt.ns) / 1e9;
 }
 
-double reno_window(double p) { return std::sqrt(1.5 / p); }
+double reno_window(double p) {
+  return std::sqrt(1.5 / p);
+}
 double cubic_window(double p, Duration rtt) {
   double seconds = static_cast<double>(rtt.ns) / 1e9;
   return std::max(reno_window(p), 1.054 * std::pow(seconds / p, 0.75));
@@ -53,8 +54,8 @@ void compare(tcp::CongestionControl algorithm, double loss, int64_t rtt_ms) {
   bool cubic = algorithm == tcp::CongestionControl::cubic;
   double model = cubic ? cubic_window(loss, rtt) : reno_window(loss);
   double seen = measured_window(algorithm, loss, rtt, static_cast<uint64_t>(120 / loss));
-  printf("%-8s loss %.4f, rtt %3ld ms: %6.1f segments a round trip; model %6.1f; ratio %.2f\n", cubic ? "cubic" : "newreno",
-         loss, static_cast<long>(rtt_ms), seen, model, seen / model);
+  printf("%-8s loss %.4f, rtt %3ld ms: %6.1f segments a round trip; model %6.1f; ratio %.2f\n",
+         cubic ? "cubic" : "newreno", loss, static_cast<long>(rtt_ms), seen, model, seen / model);
   EXPECT_GT(seen, model / 2);
   EXPECT_LT(seen, model * 2);
 }

@@ -7,7 +7,9 @@ namespace sluice::sim {
 using tcp::Seq;
 using wire::TcpOptions;
 
-tcp::Tuple reversed(const tcp::Tuple& t) { return {t.remote, t.local, t.remote_port, t.local_port}; }
+tcp::Tuple reversed(const tcp::Tuple& t) {
+  return {t.remote, t.local, t.remote_port, t.local_port};
+}
 
 std::vector<Packet> cut(const tcp::OutSegment& s) {
   Packet model;
@@ -40,9 +42,11 @@ std::vector<Packet> cut(const tcp::OutSegment& s) {
 }
 
 std::string flags_text(uint8_t flags) {
-  static constexpr struct { uint8_t bit; char c; } kName[] = {
-      {wire::kTcpFin, 'F'}, {wire::kTcpSyn, 'S'}, {wire::kTcpRst, 'R'}, {wire::kTcpPsh, 'P'},
-      {wire::kTcpAck, '.'}, {wire::kTcpUrg, 'U'}, {wire::kTcpEce, 'E'}, {wire::kTcpCwr, 'W'}};
+  static constexpr struct {
+    uint8_t bit;
+    char c;
+  } kName[] = {{wire::kTcpFin, 'F'}, {wire::kTcpSyn, 'S'}, {wire::kTcpRst, 'R'}, {wire::kTcpPsh, 'P'},
+               {wire::kTcpAck, '.'}, {wire::kTcpUrg, 'U'}, {wire::kTcpEce, 'E'}, {wire::kTcpCwr, 'W'}};
   std::string s;
   for (auto [bit, c] : kName)
     if (flags & bit) s += c;
@@ -59,7 +63,8 @@ static std::string options_text(const TcpOptions& o, Seq ack_base) {
   if (o.sack_blocks) {
     std::string blocks = "sack";
     for (unsigned i = 0; i < o.sack_blocks; i++)
-      blocks += " " + std::to_string(Seq{o.sack[i].left} - ack_base) + ":" + std::to_string(Seq{o.sack[i].right} - ack_base);
+      blocks += " " + std::to_string(Seq{o.sack[i].left} - ack_base) + ":" +
+                std::to_string(Seq{o.sack[i].right} - ack_base);
     add(blocks);
   }
   if (o.malformed) add("malformed");
@@ -69,9 +74,10 @@ static std::string options_text(const TcpOptions& o, Seq ack_base) {
 std::string to_text(const Packet& p, Seq seq_base, Seq ack_base) {
   static constexpr const char* kEcn[] = {"", "[ect1] ", "[ect0] ", "[ce] "};
   int32_t from = p.seq - seq_base;
-  std::string s = kEcn[static_cast<unsigned>(p.ecn)] + flags_text(p.flags) + " " + std::to_string(from) + ":" +
-                  std::to_string(from + static_cast<int32_t>(p.seg_len() - p.has(wire::kTcpSyn) - p.has(wire::kTcpFin))) +
-                  "(" + std::to_string(p.length()) + ")";
+  std::string s =
+      kEcn[static_cast<unsigned>(p.ecn)] + flags_text(p.flags) + " " + std::to_string(from) + ":" +
+      std::to_string(from + static_cast<int32_t>(p.seg_len() - p.has(wire::kTcpSyn) - p.has(wire::kTcpFin))) +
+      "(" + std::to_string(p.length()) + ")";
   if (p.has(wire::kTcpAck)) s += " ack " + std::to_string(p.ack - ack_base);
   s += " win " + std::to_string(p.window);
   if (p.has(wire::kTcpUrg)) s += " urg " + std::to_string(p.urgent);

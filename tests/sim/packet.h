@@ -23,7 +23,9 @@ struct Packet {
   bool has(uint8_t f) const { return flags & f; }
   uint32_t length() const { return static_cast<uint32_t>(payload.size()); }
   uint32_t seg_len() const { return length() + has(wire::kTcpSyn) + has(wire::kTcpFin); }
-  uint32_t ip_bytes() const { return (tuple.local.family == 4 ? 20u : 40u) + 20u + options_length + length(); }
+  uint32_t ip_bytes() const {
+    return (tuple.local.family == 4 ? 20u : 40u) + 20u + options_length + length();
+  }
 };
 
 tcp::Tuple reversed(const tcp::Tuple& t);

@@ -15,8 +15,11 @@ LinkModel link(Random& r, bool hard) {
   if (r.chance(0.2)) m.ack_loss = r.real(0.05, 0.3);
   if (r.chance(0.3)) m.duplicate = r.magnitude(0.001, 0.1);
   if (r.chance(0.2)) m.corrupt = r.magnitude(0.001, 0.02);
-  if (r.chance(0.4)) m.reorder = r.magnitude(0.001, 0.2), m.reorder_by = Duration::nanos(static_cast<int64_t>(r.magnitude(1e4, 60e6)));
-  if (r.chance(0.6)) m.bits_per_second = r.magnitude(3e5, 1e9), m.queue = static_cast<unsigned>(r.magnitude(4, 300));
+  if (r.chance(0.4))
+    m.reorder = r.magnitude(0.001, 0.2),
+    m.reorder_by = Duration::nanos(static_cast<int64_t>(r.magnitude(1e4, 60e6)));
+  if (r.chance(0.6))
+    m.bits_per_second = r.magnitude(3e5, 1e9), m.queue = static_cast<unsigned>(r.magnitude(4, 300));
   if (r.chance(0.3) && m.queue) m.mark_above = std::max(1u, m.queue / 3);
   if (r.chance(0.2)) m.forge = r.magnitude(0.005, 0.1);
   return m;
@@ -47,7 +50,9 @@ tcp::Config config(Random& r) {
   return c;
 }
 
-uint64_t amount(Random& r) { return r.chance(0.1) ? 0 : static_cast<uint64_t>(r.magnitude(1, 600e3)); }
+uint64_t amount(Random& r) {
+  return r.chance(0.1) ? 0 : static_cast<uint64_t>(r.magnitude(1, 600e3));
+}
 
 void application(Random& r, Plan& p) {
   p.piece = static_cast<uint32_t>(r.magnitude(1, 40000));
@@ -61,7 +66,8 @@ void application(Random& r, Plan& p) {
 }
 
 void request_response(Random& r, Pair& pair) {
-  uint64_t request = static_cast<uint64_t>(r.magnitude(1, 3000)), response = static_cast<uint64_t>(r.magnitude(1, 30000));
+  uint64_t request = static_cast<uint64_t>(r.magnitude(1, 3000)),
+           response = static_cast<uint64_t>(r.magnitude(1, 30000));
   uint64_t turns = static_cast<uint64_t>(r.magnitude(1, 40));
   Plan &client = pair.plan[0], &server = pair.plan[1];
   client.send = server.receive = request * turns;
@@ -81,8 +87,10 @@ void bulk(Random& r, Pair& pair) {
 Pair pair(Random& r) {
   Pair p;
   bool talk = r.chance(0.35);
-  if (talk) request_response(r, p);
-  else bulk(r, p);
+  if (talk)
+    request_response(r, p);
+  else
+    bulk(r, p);
   for (Plan& plan : p.plan) {
     uint32_t piece = plan.piece;
     application(r, plan);
@@ -91,11 +99,20 @@ Pair pair(Random& r) {
   }
   // Who ends first; both at once, with nobody waiting, too.
   switch (r.between(0, 5)) {
-    case 0: break;
-    case 1: p.plan[0].end = Plan::End::wait_for_peer; break;
-    case 2: p.plan[1].end = Plan::End::wait_for_peer; break;
-    case 3: p.plan[1].end = Plan::End::close; break;
-    case 4: p.plan[0].end = Plan::End::close; break;
+    case 0:
+      break;
+    case 1:
+      p.plan[0].end = Plan::End::wait_for_peer;
+      break;
+    case 2:
+      p.plan[1].end = Plan::End::wait_for_peer;
+      break;
+    case 3:
+      p.plan[1].end = Plan::End::close;
+      break;
+    case 4:
+      p.plan[0].end = Plan::End::close;
+      break;
     default:
       if (r.chance(0.5)) break;
       unsigned who = static_cast<unsigned>(r.between(0, 1));
@@ -135,7 +152,8 @@ Scene scenario(uint64_t seed) {
       l.icmp = r.chance(0.6);
       if (!l.icmp) l.mtu = std::max(l.mtu, s.ipv6 ? 1280u : 1100u);  // what the search falls back to must fit
     }
-  unsigned pairs = r.chance(0.1) ? static_cast<unsigned>(r.between(5, 40)) : static_cast<unsigned>(r.between(1, 3));
+  unsigned pairs =
+      r.chance(0.1) ? static_cast<unsigned>(r.between(5, 40)) : static_cast<unsigned>(r.between(1, 3));
   for (unsigned i = 0; i < pairs; i++) {
     s.pairs.push_back(pair(r));
     if (pairs > 3)
@@ -149,25 +167,38 @@ Scene scenario(uint64_t seed) {
   for (const Pair& p : s.pairs)
     for (const Plan& plan : p.plan)
       if (plan.end == Plan::End::abort) s.config[1].limits.cookie_mark = 1024;
+  if (r.chance(0.1)) s.refuse = r.magnitude(0.0005, 0.02);
+  if (r.chance(0.1)) {
+    s.buffers = static_cast<uint32_t>(r.magnitude(40, 400));
+    // Both ends' send queues in mbufs could use all of them up: an application's mistake, not looked for
+    // here.
+    for (Pair& p : s.pairs)
+      for (Plan& plan : p.plan)
+        if (plan.bytes == Plan::Bytes::mbuf) plan.bytes = Plan::Bytes::keeper;
+  }
   s.check_all = pairs <= 3;
   return s;
 }
 
 std::string describe(const Scene& s) {
   std::ostringstream o;
-  o << "seed " << s.seed << (s.ipv6 ? ", IPv6" : ", IPv4") << ", mtu " << s.mtu << ", " << s.pairs.size() << " connections\n";
+  o << "seed " << s.seed << (s.ipv6 ? ", IPv6" : ", IPv4") << ", mtu " << s.mtu << ", " << s.pairs.size()
+    << " connections, " << s.buffers << " buffers, refused " << s.refuse << "\n";
   for (unsigned i = 0; i < 2; i++) {
     const LinkModel& l = s.link[i];
     const tcp::Tuning& t = s.config[i].tuning;
     o << "  " << (i ? "B>A" : "A>B") << ": delay " << static_cast<double>(l.delay.ns) / 1e6 << " ms, jitter "
-      << static_cast<double>(l.jitter.ns) / 1e6 << " ms, loss " << l.loss << ", bursts " << l.burst_start << "·" << l.burst_length
-      << ", ACK loss " << l.ack_loss << ", duplicates " << l.duplicate << ", reordering " << l.reorder << " by "
-      << static_cast<double>(l.reorder_by.ns) / 1e6 << " ms, " << l.bits_per_second / 1e6 << " Mbit/s, queue " << l.queue
-      << ", marks above " << l.mark_above << ", mtu " << l.mtu << (l.icmp ? "" : " (black hole)") << ", forged " << l.forge << "\n";
-    o << "  " << "AB"[i] << ": " << (t.congestion == tcp::CongestionControl::cubic ? "cubic" : "newreno") << (t.sack ? ", sack" : "")
-      << (t.timestamps ? ", timestamps" : "") << (t.window_scaling ? ", scaling" : "") << (t.ecn ? ", ecn" : "")
-      << (t.ecn_active ? " active" : "") << ", iw " << int{t.initial_window} << ", delayed ack " << t.delayed_ack.ms()
-      << " ms, buffers " << t.receive_buffer << "/" << t.send_buffer << ", out of order " << s.config[i].limits.out_of_order
+      << static_cast<double>(l.jitter.ns) / 1e6 << " ms, loss " << l.loss << ", bursts " << l.burst_start
+      << "·" << l.burst_length << ", ACK loss " << l.ack_loss << ", duplicates " << l.duplicate
+      << ", reordering " << l.reorder << " by " << static_cast<double>(l.reorder_by.ns) / 1e6 << " ms, "
+      << l.bits_per_second / 1e6 << " Mbit/s, queue " << l.queue << ", marks above " << l.mark_above
+      << ", mtu " << l.mtu << (l.icmp ? "" : " (black hole)") << ", forged " << l.forge << "\n";
+    o << "  "
+      << "AB"[i] << ": " << (t.congestion == tcp::CongestionControl::cubic ? "cubic" : "newreno")
+      << (t.sack ? ", sack" : "") << (t.timestamps ? ", timestamps" : "")
+      << (t.window_scaling ? ", scaling" : "") << (t.ecn ? ", ecn" : "") << (t.ecn_active ? " active" : "")
+      << ", iw " << int{t.initial_window} << ", delayed ack " << t.delayed_ack.ms() << " ms, buffers "
+      << t.receive_buffer << "/" << t.send_buffer << ", out of order " << s.config[i].limits.out_of_order
       << (s.config[i].limits.cookie_mark ? "" : ", cookies") << "\n";
   }
   for (size_t i = 0; i < s.pairs.size() && i < 3; i++)
@@ -175,9 +206,11 @@ std::string describe(const Scene& s) {
       const Plan& p = s.pairs[i].plan[k];
       static constexpr const char* kEnd[] = {"shuts down", "waits for the peer", "closes", "aborts"};
       static constexpr const char* kRead[] = {"at once", "slowly", "in pauses"};
-      o << "  " << "AB"[k] << i << ": sends " << p.send << " in pieces of " << p.piece << (p.per || p.first ? " (turns)" : "") << ", reads "
-        << kRead[static_cast<unsigned>(p.read)] << " (" << p.read_bytes << " each " << p.read_every.ms() << " ms), "
-        << kEnd[static_cast<unsigned>(p.end)] << (s.pairs[i].both_open ? ", both open" : "") << "\n";
+      o << "  "
+        << "AB"[k] << i << ": sends " << p.send << " in pieces of " << p.piece
+        << (p.per || p.first ? " (turns)" : "") << ", reads " << kRead[static_cast<unsigned>(p.read)] << " ("
+        << p.read_bytes << " each " << p.read_every.ms() << " ms), " << kEnd[static_cast<unsigned>(p.end)]
+        << (s.pairs[i].both_open ? ", both open" : "") << "\n";
     }
   return o.str();
 }

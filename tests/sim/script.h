@@ -1,5 +1,5 @@
-// Scripted packet tests: a text says what arrives and what must leave, at which virtual time. The language is described
-// in README.md here.
+// Scripted packet tests: a text says what arrives and what must leave, at which virtual time. The language is
+// described in README.md here.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,8 @@
 
 namespace sluice::sim {
 
-// Options of a script's packet line, as written. Relative numbers are turned into absolute ones by the runner.
+// Options of a script's packet line, as written. Relative numbers are turned into absolute ones by the
+// runner.
 struct OptionSpec {
   bool given = false, any = false;  // <…> was there; <*>
   wire::TcpOptions value;
@@ -21,16 +22,16 @@ struct OptionSpec {
 
 struct PacketSpec {
   unsigned flow = 1;
-  bool flush = true;                 // inbound: the burst ends with it
+  bool flush = true;  // inbound: the burst ends with it
   uint8_t flags = 0;
-  bool any_push = false;             // outbound: P may be there or not
-  std::optional<int64_t> seq, ack;   // relative; none: anything
+  bool any_push = false;                  // outbound: P may be there or not
+  std::optional<int64_t> seq, ack;        // relative; none: anything
   bool raw_seq = false, raw_ack = false;  // `=N`: absolute
   std::optional<uint32_t> length;
   std::optional<uint16_t> window;
   uint16_t urgent = 0;
   std::optional<tcp::Ecn> ecn;
-  std::optional<char> fill;          // payload of this byte instead of the stream's pattern
+  std::optional<char> fill;  // payload of this byte instead of the stream's pattern
   std::optional<uint8_t> hop_limit;
   OptionSpec options;
 };
@@ -39,12 +40,13 @@ struct Step {
   enum class Kind : uint8_t { in, out, command } kind = Kind::command;
   unsigned line = 0;
   std::string text;
-  // When: after the step before (relative), at a time from the start (absolute), or whenever (any; outbound alone).
+  // When: after the step before (relative), at a time from the start (absolute), or whenever (any; outbound
+  // alone).
   enum class When : uint8_t { relative, absolute, any } when = When::relative;
-  Duration time{}, tolerance{-1};    // tolerance below 0: the default
+  Duration time{}, tolerance{-1};  // tolerance below 0: the default
   PacketSpec packet;
   unsigned flow = 1;
-  std::vector<std::string> words;    // of a command
+  std::vector<std::string> words;      // of a command
   std::optional<std::string> outcome;  // `-> WORD`
 };
 

@@ -12,14 +12,18 @@ using tcp::Outcome;
 
 namespace {
 
-[[noreturn]] void unknown(const Step& s) { throw Failed("no command is written like that: " + s.words[0]); }
+[[noreturn]] void unknown(const Step& s) {
+  throw Failed("no command is written like that: " + s.words[0]);
+}
 
 const std::string& word(const Step& s, size_t i) {
   if (i >= s.words.size()) throw Failed("the command wants more words");
   return s.words[i];
 }
 
-uint32_t count(const Step& s, size_t i) { return static_cast<uint32_t>(evaluate(word(s, i), false)); }
+uint32_t count(const Step& s, size_t i) {
+  return static_cast<uint32_t>(evaluate(word(s, i), false));
+}
 
 std::string with_underscores(std::string s) {
   std::replace(s.begin(), s.end(), ' ', '_');
@@ -29,8 +33,13 @@ std::string with_underscores(std::string s) {
 void require(int64_t got, const Step& s, size_t op, bool time) {
   int64_t want = evaluate(word(s, op + 1), time);
   const std::string& o = word(s, op);
-  bool right = o == "==" ? got == want : o == "!=" ? got != want : o == "<" ? got < want : o == "<=" ? got <= want
-             : o == ">"  ? got > want  : o == ">=" ? got >= want : throw Failed("'" + o + "' compares nothing");
+  bool right = o == "=="   ? got == want
+               : o == "!=" ? got != want
+               : o == "<"  ? got < want
+               : o == "<=" ? got <= want
+               : o == ">"  ? got > want
+               : o == ">=" ? got >= want
+                           : throw Failed("'" + o + "' compares nothing");
   if (!right) throw Failed(word(s, op - 1) + " is " + std::to_string(got) + (time ? " ns" : ""));
 }
 
@@ -122,13 +131,20 @@ void Runner::listen(const Step& s) {
   o.nagle = script_.nagle;
   for (size_t i = 2; i < s.words.size(); i++) {
     const std::string& key = s.words[i];
-    if (key == "keepalive") o.keepalive = true;
-    else if (key == "address") o.address = *parse_ip(word(s, ++i));
-    else if (key == "backlog") o.backlog = count(s, ++i);
-    else if (key == "receive_buffer") o.receive_buffer = count(s, ++i);
-    else if (key == "send_buffer") o.send_buffer = count(s, ++i);
-    else if (key == "user_timeout") o.user_timeout = Duration::nanos(evaluate(word(s, ++i), true));
-    else unknown(s);
+    if (key == "keepalive")
+      o.keepalive = true;
+    else if (key == "address")
+      o.address = *parse_ip(word(s, ++i));
+    else if (key == "backlog")
+      o.backlog = count(s, ++i);
+    else if (key == "receive_buffer")
+      o.receive_buffer = count(s, ++i);
+    else if (key == "send_buffer")
+      o.send_buffer = count(s, ++i);
+    else if (key == "user_timeout")
+      o.user_timeout = Duration::nanos(evaluate(word(s, ++i), true));
+    else
+      unknown(s);
   }
   tcp::ListenerId id = tcp::kNoListener;
   outcome(s, host_->stack().listen(o, id));
@@ -144,16 +160,26 @@ void Runner::connect(const Step& s, Flow& f) {
   o.path = {3, 1};
   for (size_t i = 1; i < s.words.size(); i++) {
     const std::string& key = s.words[i];
-    if (key == "keepalive") o.keepalive = true;
-    else if (key == "ephemeral") f.tuple.local_port = 0;
-    else if (key == "from") f.tuple.local_port = static_cast<uint16_t>(count(s, ++i));
-    else if (key == "to") f.tuple.remote_port = static_cast<uint16_t>(count(s, ++i));
-    else if (key == "nowhere") f.tuple.remote = {};
-    else if (key == "address") f.tuple.remote = *parse_ip(word(s, ++i));
-    else if (key == "receive_buffer") o.receive_buffer = count(s, ++i);
-    else if (key == "send_buffer") o.send_buffer = count(s, ++i);
-    else if (key == "user_timeout") o.user_timeout = Duration::nanos(evaluate(word(s, ++i), true));
-    else unknown(s);
+    if (key == "keepalive")
+      o.keepalive = true;
+    else if (key == "ephemeral")
+      f.tuple.local_port = 0;
+    else if (key == "from")
+      f.tuple.local_port = static_cast<uint16_t>(count(s, ++i));
+    else if (key == "to")
+      f.tuple.remote_port = static_cast<uint16_t>(count(s, ++i));
+    else if (key == "nowhere")
+      f.tuple.remote = {};
+    else if (key == "address")
+      f.tuple.remote = *parse_ip(word(s, ++i));
+    else if (key == "receive_buffer")
+      o.receive_buffer = count(s, ++i);
+    else if (key == "send_buffer")
+      o.send_buffer = count(s, ++i);
+    else if (key == "user_timeout")
+      o.user_timeout = Duration::nanos(evaluate(word(s, ++i), true));
+    else
+      unknown(s);
   }
   o.tuple = f.tuple;
   Outcome done = host_->stack().connect(now_, o, f.conn);
@@ -164,7 +190,8 @@ void Runner::connect(const Step& s, Flow& f) {
 }
 
 // A line of the runner's own, for the handshakes that most scripts begin with.
-void Runner::run_text(unsigned n, const std::string& line, OptionSpec options, std::optional<uint16_t> window) {
+void Runner::run_text(unsigned n, const std::string& line, OptionSpec options,
+                      std::optional<uint16_t> window) {
   Script one;
   if (auto wrong = parse_script(line, one)) throw Failed(*wrong);
   Step s = one.steps.front();
@@ -180,10 +207,14 @@ void Runner::open(const Step& s, bool passive) {
   uint16_t window = 65535;
   for (size_t i = 1; i < s.words.size(); i++) {
     const std::string& key = s.words[i];
-    if (key[0] == '<') options = key;
-    else if (key == "win") window = static_cast<uint16_t>(count(s, ++i));
-    else if (key == "rtt") rtt = word(s, ++i);
-    else unknown(s);
+    if (key[0] == '<')
+      options = key;
+    else if (key == "win")
+      window = static_cast<uint16_t>(count(s, ++i));
+    else if (key == "rtt")
+      rtt = word(s, ++i);
+    else
+      unknown(s);
   }
   Script peer;
   if (auto wrong = parse_script("+0 < S 0:0(0) " + options, peer)) throw Failed(*wrong);
@@ -244,12 +275,15 @@ void Runner::take(const Step& s, Flow& f, bool done) {
 }
 
 void Runner::event(const Step& s, Flow& f) {
-  static const std::map<std::string, tcp::EventKind> kKinds = {
-      {"accepted", tcp::EventKind::accepted}, {"connected", tcp::EventKind::connected},
-      {"peer_closed", tcp::EventKind::peer_closed}, {"closed", tcp::EventKind::closed}, {"failed", tcp::EventKind::failed}};
+  static const std::map<std::string, tcp::EventKind> kKinds = {{"accepted", tcp::EventKind::accepted},
+                                                               {"connected", tcp::EventKind::connected},
+                                                               {"peer_closed", tcp::EventKind::peer_closed},
+                                                               {"closed", tcp::EventKind::closed},
+                                                               {"failed", tcp::EventKind::failed}};
   const std::string& name = word(s, 1);
   if (name == "none") {
-    if (!f.events.empty()) throw Failed("there is an event, kind " + std::to_string(static_cast<int>(f.events.front().kind)));
+    if (!f.events.empty())
+      throw Failed("there is an event, kind " + std::to_string(static_cast<int>(f.events.front().kind)));
     return;
   }
   auto kind = kKinds.find(name);
@@ -257,7 +291,9 @@ void Runner::event(const Step& s, Flow& f) {
   if (f.events.empty()) throw Failed("there is no event");
   tcp::Event e = f.events.front();
   f.events.pop_front();
-  if (e.kind != kind->second) throw Failed("the event is of kind " + std::to_string(static_cast<int>(e.kind)) + " (" + to_string(e.failure) + ")");
+  if (e.kind != kind->second)
+    throw Failed("the event is of kind " + std::to_string(static_cast<int>(e.kind)) + " (" +
+                 to_string(e.failure) + ")");
   if (s.words.size() > 2 && with_underscores(to_string(e.failure)) != s.words[2])
     throw Failed(std::string("the failure is: ") + to_string(e.failure));
 }
@@ -267,7 +303,9 @@ void Runner::check_info(const Step& s, Flow& f) {
   if (!info) throw Failed("there is no such connection");
   const std::string& name = word(s, 1);
   if (name == "timer" || name == "congestion" || name == "phase") {
-    std::string got = name == "timer" ? std::string(info->timer) : name == "phase" ? info->phase : info->congestion;
+    std::string got = name == "timer"   ? std::string(info->timer)
+                      : name == "phase" ? info->phase
+                                        : info->congestion;
     if (got.empty()) got = "none";
     if (with_underscores(got) != word(s, 3)) throw Failed(name + " is '" + got + "'");
     return;
@@ -292,8 +330,10 @@ void Runner::check_count(const Step& s) {
 void Runner::check_size(const Step& s) {
   tcp::Stack::Sizes z = host_->stack().sizes();
   const std::map<std::string, int64_t> all = {
-      {"connections", z.connections}, {"half_open", z.half_open}, {"time_wait", z.time_wait}, {"listeners", z.listeners},
-      {"chunks", z.chunks}, {"records", z.records}, {"cookies", z.cookies}, {"held", host_->buffers().held()}};
+      {"connections", z.connections}, {"half_open", z.half_open},
+      {"time_wait", z.time_wait},     {"listeners", z.listeners},
+      {"chunks", z.chunks},           {"records", z.records},
+      {"cookies", z.cookies},         {"held", host_->buffers().held()}};
   auto i = all.find(word(s, 1));
   if (i == all.end()) throw Failed("no size is called '" + word(s, 1) + "'");
   require(i->second, s, 2, false);
@@ -303,15 +343,22 @@ void Runner::check_size(const Step& s) {
 void Runner::icmp(const Step& s, Flow& f) {
   tcp::IcmpError e;
   const std::string& kind = word(s, 1);
-  if (kind == "too_big") e.kind = tcp::IcmpError::Kind::too_big;
-  else if (kind == "hard") e.kind = tcp::IcmpError::Kind::hard;
-  else if (kind == "soft") e.kind = tcp::IcmpError::Kind::soft;
-  else throw Failed("ICMP errors are too_big, soft or hard");
+  if (kind == "too_big")
+    e.kind = tcp::IcmpError::Kind::too_big;
+  else if (kind == "hard")
+    e.kind = tcp::IcmpError::Kind::hard;
+  else if (kind == "soft")
+    e.kind = tcp::IcmpError::Kind::soft;
+  else
+    throw Failed("ICMP errors are too_big, soft or hard");
   e.tuple = f.tuple;
   for (size_t i = 2; i < s.words.size(); i += 2) {
-    if (s.words[i] == "mtu") e.mtu = count(s, i + 1);
-    else if (s.words[i] == "seq") e.seq = f.iss + count(s, i + 1);
-    else unknown(s);
+    if (s.words[i] == "mtu")
+      e.mtu = count(s, i + 1);
+    else if (s.words[i] == "seq")
+      e.seq = f.iss + count(s, i + 1);
+    else
+      unknown(s);
   }
   host_->stack().icmp(now_, e);
   settle();
@@ -324,31 +371,45 @@ bool Runner::network_command(const Step& s) {
     advance(now_ + d);
     quiet(s);
     last_ = now_;
-  } else if (c == "anything") out_.clear();
-  else if (c == "refuse") host_->refuse(count(s, 1));
-  else if (c == "flush") settle();
-  else return false;
+  } else if (c == "anything")
+    out_.clear();
+  else if (c == "refuse")
+    host_->refuse(count(s, 1));
+  else if (c == "flush")
+    settle();
+  else
+    return false;
   return true;
 }
 
 bool Runner::life_command(const Step& s, Flow& f) {
   const std::string& c = s.words[0];
   tcp::Stack& stack = host_->stack();
-  if (c == "listen") listen(s);
-  else if (c == "unlisten") outcome(s, stack.unlisten(listeners_.at(word(s, 1)))), listeners_.erase(s.words[1]);
-  else if (c == "connect") connect(s, f);
-  else if (c == "established") open(s, true);
-  else if (c == "connected") open(s, false);
-  else if (c == "shutdown") outcome(s, stack.shutdown(now_, f.conn));
+  if (c == "listen")
+    listen(s);
+  else if (c == "unlisten")
+    outcome(s, stack.unlisten(listeners_.at(word(s, 1)))), listeners_.erase(s.words[1]);
+  else if (c == "connect")
+    connect(s, f);
+  else if (c == "established")
+    open(s, true);
+  else if (c == "connected")
+    open(s, false);
+  else if (c == "shutdown")
+    outcome(s, stack.shutdown(now_, f.conn));
   else if (c == "close") {
     // The application lets go of what it holds: the library counts on it no more.
     for (Held& h : f.held) host_->buffers().free(h.m);
     f.held.clear();
     outcome(s, stack.close(now_, f.conn));
-  } else if (c == "abort") outcome(s, stack.abort(now_, f.conn));
-  else if (c == "forget") f.earlier_iss = f.iss, f.iss_known = f.ts_known = false, f.sent = f.received = f.done = 0;
-  else if (c == "peer_restarts") f.irs = f.irs + count(s, 1), f.peer_ts = false;
-  else return false;
+  } else if (c == "abort")
+    outcome(s, stack.abort(now_, f.conn));
+  else if (c == "forget")
+    f.earlier_iss = f.iss, f.iss_known = f.ts_known = false, f.sent = f.received = f.done = 0;
+  else if (c == "peer_restarts")
+    f.irs = f.irs + count(s, 1), f.peer_ts = false;
+  else
+    return false;
   settle();
   return true;
 }
@@ -356,28 +417,45 @@ bool Runner::life_command(const Step& s, Flow& f) {
 bool Runner::application_command(const Step& s, Flow& f) {
   const std::string& c = s.words[0];
   tcp::Stack& stack = host_->stack();
-  if (c == "send" || c == "queue") send(s, f);
-  else if (c == "recv") take(s, f, true);
-  else if (c == "take") take(s, f, false);
-  else if (c == "done") finish(f, count(s, 1), s);
-  else if (c == "pause") outcome(s, stack.pause(f.conn));
-  else if (c == "resume") outcome(s, stack.resume(now_, f.conn)), settle();
-  else if (c == "nagle") outcome(s, stack.set_nagle(f.conn, word(s, 1) == "on")), settle();
-  else if (c == "keepalive") outcome(s, stack.set_keepalive(now_, f.conn, word(s, 1) == "on")), settle();
-  else if (c == "user_timeout") outcome(s, stack.set_user_timeout(f.conn, Duration::nanos(evaluate(word(s, 1), true))));
-  else if (c == "room") require(stack.send_room(f.conn), s, 1, false);
-  else return false;
+  if (c == "send" || c == "queue")
+    send(s, f);
+  else if (c == "recv")
+    take(s, f, true);
+  else if (c == "take")
+    take(s, f, false);
+  else if (c == "done")
+    finish(f, count(s, 1), s);
+  else if (c == "pause")
+    outcome(s, stack.pause(f.conn));
+  else if (c == "resume")
+    outcome(s, stack.resume(now_, f.conn)), settle();
+  else if (c == "nagle")
+    outcome(s, stack.set_nagle(f.conn, word(s, 1) == "on")), settle();
+  else if (c == "keepalive")
+    outcome(s, stack.set_keepalive(now_, f.conn, word(s, 1) == "on")), settle();
+  else if (c == "user_timeout")
+    outcome(s, stack.set_user_timeout(f.conn, Duration::nanos(evaluate(word(s, 1), true))));
+  else if (c == "room")
+    require(stack.send_room(f.conn), s, 1, false);
+  else
+    return false;
   return true;
 }
 
 bool Runner::check_command(const Step& s, Flow& f) {
   const std::string& c = s.words[0];
-  if (c == "accept") event({.words = {"event", "accepted"}}, f);
-  else if (c == "event") event(s, f);
-  else if (c == "info") check_info(s, f);
-  else if (c == "count") check_count(s);
-  else if (c == "size") check_size(s);
-  else if (c == "icmp") icmp(s, f);
+  if (c == "accept")
+    event({.words = {"event", "accepted"}}, f);
+  else if (c == "event")
+    event(s, f);
+  else if (c == "info")
+    check_info(s, f);
+  else if (c == "count")
+    check_count(s);
+  else if (c == "size")
+    check_size(s);
+  else if (c == "icmp")
+    icmp(s, f);
   else if (c == "state") {
     auto info = find(f);
     std::string got = info ? to_string(info->state) : "CLOSED";
@@ -385,15 +463,18 @@ bool Runner::check_command(const Step& s, Flow& f) {
   } else if (c == "iss_advance") {  // since `forget`
     require(static_cast<int64_t>((f.iss - f.earlier_iss.v).v), s, 1, false);
   } else if (c == "sent_events") {
-    if (f.sent_events != count(s, 1)) throw Failed(std::to_string(f.sent_events) + " bytes were told to be acknowledged");
+    if (f.sent_events != count(s, 1))
+      throw Failed(std::to_string(f.sent_events) + " bytes were told to be acknowledged");
     f.sent_events = 0;
-  } else return false;
+  } else
+    return false;
   return true;
 }
 
 void Runner::command(const Step& s) {
   Flow& f = flow(s.flow);
-  if (!network_command(s) && !life_command(s, f) && !application_command(s, f) && !check_command(s, f)) unknown(s);
+  if (!network_command(s) && !life_command(s, f) && !application_command(s, f) && !check_command(s, f))
+    unknown(s);
 }
 
 }  // namespace sluice::sim

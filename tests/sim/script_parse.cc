@@ -12,12 +12,15 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-[[noreturn]] void bad(const std::string& what) { throw std::invalid_argument(what); }
+[[noreturn]] void bad(const std::string& what) {
+  throw std::invalid_argument(what);
+}
 
 int64_t number(std::string_view s) {
   int64_t v = 0;
   auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v);
-  if (s.empty() || error != std::errc{} || end != s.data() + s.size()) bad("'" + std::string(s) + "' is no number");
+  if (s.empty() || error != std::errc{} || end != s.data() + s.size())
+    bad("'" + std::string(s) + "' is no number");
   return v;
 }
 
@@ -50,9 +53,9 @@ Words split(std::string_view s) {
 }
 
 uint8_t parse_flags(std::string_view s, bool& any_push) {
-  static const std::map<char, uint8_t> kBit = {{'F', wire::kTcpFin}, {'S', wire::kTcpSyn}, {'R', wire::kTcpRst},
-                                               {'P', wire::kTcpPsh}, {'.', wire::kTcpAck}, {'U', wire::kTcpUrg},
-                                               {'E', wire::kTcpEce}, {'W', wire::kTcpCwr}};
+  static const std::map<char, uint8_t> kBit = {
+      {'F', wire::kTcpFin}, {'S', wire::kTcpSyn}, {'R', wire::kTcpRst}, {'P', wire::kTcpPsh},
+      {'.', wire::kTcpAck}, {'U', wire::kTcpUrg}, {'E', wire::kTcpEce}, {'W', wire::kTcpCwr}};
   uint8_t f = 0;
   for (char c : s) {
     if (c == '-') continue;
@@ -79,10 +82,14 @@ void parse_option(const std::string& text, OptionSpec& o) {
   if (w.empty() || w[0] == "nop" || w[0] == "eol") return;
   wire::TcpOptions& v = o.value;
   bool any = false;
-  if (w[0] == "mss") v.has_mss = true, v.mss = static_cast<uint16_t>(value_of(w, o.any_mss));
-  else if (w[0] == "sackOK") v.sack_permitted = true;
-  else if (w[0] == "wscale") v.has_window_scale = true, v.window_scale = static_cast<uint8_t>(value_of(w, o.any_scale));
-  else if (w[0] == "malformed") v.malformed = true;
+  if (w[0] == "mss")
+    v.has_mss = true, v.mss = static_cast<uint16_t>(value_of(w, o.any_mss));
+  else if (w[0] == "sackOK")
+    v.sack_permitted = true;
+  else if (w[0] == "wscale")
+    v.has_window_scale = true, v.window_scale = static_cast<uint8_t>(value_of(w, o.any_scale));
+  else if (w[0] == "malformed")
+    v.malformed = true;
   else if (w[0] == "TS") {
     if (w.size() != 5 || w[1] != "val" || w[3] != "ecr") bad("timestamps are written TS val N ecr N");
     v.has_timestamps = true;
@@ -92,7 +99,8 @@ void parse_option(const std::string& text, OptionSpec& o) {
     if (w.size() == 2 && w[1] == "*") o.any_sack = any = true;
     for (size_t i = 1; i < w.size() && !any; i++) {
       size_t colon = w[i].find(':');
-      if (colon == w[i].npos || v.sack_blocks == wire::kMaxSackBlocks) bad("a SACK block is written LEFT:RIGHT, at most four");
+      if (colon == w[i].npos || v.sack_blocks == wire::kMaxSackBlocks)
+        bad("a SACK block is written LEFT:RIGHT, at most four");
       v.sack[v.sack_blocks++] = {static_cast<uint32_t>(number(w[i].substr(0, colon))),
                                  static_cast<uint32_t>(number(w[i].substr(colon + 1)))};
     }
@@ -105,7 +113,8 @@ OptionSpec parse_options(std::string_view s) {
   OptionSpec o;
   o.given = true;
   s = s.substr(1, s.size() - 2);
-  if (s == "*") o.any = true;
+  if (s == "*")
+    o.any = true;
   else
     for (size_t i = 0; i <= s.size();) {
       size_t end = std::min(s.find(',', i), s.size());
@@ -132,13 +141,18 @@ void parse_sequence(const std::string& s, PacketSpec& p) {
 }
 
 PacketSpec parse_packet(const Words& w, size_t at) {
-  static const std::map<std::string, tcp::Ecn> kEcn = {
-      {"[noecn]", tcp::Ecn::not_ect}, {"[ect0]", tcp::Ecn::ect0}, {"[ect1]", tcp::Ecn::ect1}, {"[ce]", tcp::Ecn::ce}};
+  static const std::map<std::string, tcp::Ecn> kEcn = {{"[noecn]", tcp::Ecn::not_ect},
+                                                       {"[ect0]", tcp::Ecn::ect0},
+                                                       {"[ect1]", tcp::Ecn::ect1},
+                                                       {"[ce]", tcp::Ecn::ce}};
   PacketSpec p;
   for (; at < w.size() && (w[at][0] == '[' || w[at][0] == '#'); at++) {
-    if (w[at][0] == '#') p.flow = static_cast<unsigned>(number(w[at].substr(1)));
-    else if (auto e = kEcn.find(w[at]); e != kEcn.end()) p.ecn = e->second;
-    else bad("'" + w[at] + "' is no ECN codepoint");
+    if (w[at][0] == '#')
+      p.flow = static_cast<unsigned>(number(w[at].substr(1)));
+    else if (auto e = kEcn.find(w[at]); e != kEcn.end())
+      p.ecn = e->second;
+    else
+      bad("'" + w[at] + "' is no ECN codepoint");
   }
   if (at + 2 > w.size()) bad("a packet line wants flags and SEQ:END(LENGTH)");
   p.flags = parse_flags(w[at], p.any_push);
@@ -156,10 +170,14 @@ PacketSpec parse_packet(const Words& w, size_t at) {
       p.ack = number(p.raw_ack ? value.substr(1) : value);
     } else if (key == "win") {
       if (value != "*") p.window = static_cast<uint16_t>(number(value));
-    } else if (key == "urg") p.urgent = static_cast<uint16_t>(number(value));
-    else if (key == "fill") p.fill = value[0];
-    else if (key == "ttl") p.hop_limit = static_cast<uint8_t>(number(value));
-    else bad("'" + key + "' is not part of a packet line");
+    } else if (key == "urg")
+      p.urgent = static_cast<uint16_t>(number(value));
+    else if (key == "fill")
+      p.fill = value[0];
+    else if (key == "ttl")
+      p.hop_limit = static_cast<uint8_t>(number(value));
+    else
+      bad("'" + key + "' is not part of a packet line");
   }
   return p;
 }
@@ -181,16 +199,22 @@ void parse_time(std::string s, Step& step) {
 
 using Set = std::function<void(Script&, const std::string&)>;
 template <class T, class Of>
-Set integer(T Of::* field, Of& (*of)(Script&)) {
+Set integer(T Of::*field, Of& (*of)(Script&)) {
   return [=](Script& s, const std::string& v) { of(s).*field = static_cast<T>(number(v)); };
 }
-tcp::Tuning& tuning(Script& s) { return s.config.tuning; }
-tcp::Limits& limits(Script& s) { return s.config.limits; }
-bool on_off(const std::string& v) { return v.empty() || v == "on" ? true : v == "off" ? false : (bad("on or off, not " + v), false); }
-Set flag(bool tcp::Tuning::* field) {
+tcp::Tuning& tuning(Script& s) {
+  return s.config.tuning;
+}
+tcp::Limits& limits(Script& s) {
+  return s.config.limits;
+}
+bool on_off(const std::string& v) {
+  return v.empty() || v == "on" ? true : v == "off" ? false : (bad("on or off, not " + v), false);
+}
+Set flag(bool tcp::Tuning::*field) {
   return [=](Script& s, const std::string& v) { s.config.tuning.*field = on_off(v); };
 }
-Set span(Duration tcp::Tuning::* field) {
+Set span(Duration tcp::Tuning::*field) {
   return [=](Script& s, const std::string& v) { s.config.tuning.*field = seconds(v); };
 }
 
@@ -203,24 +227,40 @@ const std::map<std::string, Set>& settings() {
       {"mtu", [](Script& s, const std::string& v) { s.mtu = static_cast<uint16_t>(number(v)); }},
       {"irs", [](Script& s, const std::string& v) { s.irs = static_cast<uint32_t>(number(v)); }},
       {"buffers", [](Script& s, const std::string& v) { s.buffers = static_cast<uint32_t>(number(v)); }},
-      {"congestion", [](Script& s, const std::string& v) {
+      {"congestion",
+       [](Script& s, const std::string& v) {
          if (v != "cubic" && v != "newreno") bad("congestion is cubic or newreno");
-         s.config.tuning.congestion = v == "cubic" ? tcp::CongestionControl::cubic : tcp::CongestionControl::newreno;
+         s.config.tuning.congestion =
+             v == "cubic" ? tcp::CongestionControl::cubic : tcp::CongestionControl::newreno;
        }},
-      {"ecn", flag(&T::ecn)}, {"ecn_active", flag(&T::ecn_active)}, {"sack", flag(&T::sack)},
-      {"timestamps", flag(&T::timestamps)}, {"window_scaling", flag(&T::window_scaling)},
-      {"initial_window", integer(&T::initial_window, tuning)}, {"hop_limit", integer(&T::hop_limit, tuning)},
-      {"syn_retries", integer(&T::syn_retries, tuning)}, {"syn_ack_retries", integer(&T::syn_ack_retries, tuning)},
+      {"ecn", flag(&T::ecn)},
+      {"ecn_active", flag(&T::ecn_active)},
+      {"sack", flag(&T::sack)},
+      {"timestamps", flag(&T::timestamps)},
+      {"window_scaling", flag(&T::window_scaling)},
+      {"initial_window", integer(&T::initial_window, tuning)},
+      {"hop_limit", integer(&T::hop_limit, tuning)},
+      {"syn_retries", integer(&T::syn_retries, tuning)},
+      {"syn_ack_retries", integer(&T::syn_ack_retries, tuning)},
       {"keepalive_probes", integer(&T::keepalive_probes, tuning)},
       {"mtu_probe_floor", integer(&T::mtu_probe_floor, tuning)},
-      {"receive_buffer", integer(&T::receive_buffer, tuning)}, {"send_buffer", integer(&T::send_buffer, tuning)},
-      {"rto_initial", span(&T::rto_initial)}, {"rto_min", span(&T::rto_min)}, {"rto_max", span(&T::rto_max)},
-      {"give_up", span(&T::give_up)}, {"delayed_ack", span(&T::delayed_ack)}, {"time_wait", span(&T::time_wait)},
-      {"fin_wait_2", span(&T::fin_wait_2)}, {"keepalive_idle", span(&T::keepalive_idle)},
+      {"receive_buffer", integer(&T::receive_buffer, tuning)},
+      {"send_buffer", integer(&T::send_buffer, tuning)},
+      {"rto_initial", span(&T::rto_initial)},
+      {"rto_min", span(&T::rto_min)},
+      {"rto_max", span(&T::rto_max)},
+      {"give_up", span(&T::give_up)},
+      {"delayed_ack", span(&T::delayed_ack)},
+      {"time_wait", span(&T::time_wait)},
+      {"fin_wait_2", span(&T::fin_wait_2)},
+      {"keepalive_idle", span(&T::keepalive_idle)},
       {"keepalive_interval", span(&T::keepalive_interval)},
-      {"connections", integer(&L::connections, limits)}, {"half_open", integer(&L::half_open, limits)},
-      {"cookie_mark", integer(&L::cookie_mark, limits)}, {"time_wait_limit", integer(&L::time_wait, limits)},
-      {"out_of_order", integer(&L::out_of_order, limits)}, {"chunks", integer(&L::chunks, limits)},
+      {"connections", integer(&L::connections, limits)},
+      {"half_open", integer(&L::half_open, limits)},
+      {"cookie_mark", integer(&L::cookie_mark, limits)},
+      {"time_wait_limit", integer(&L::time_wait, limits)},
+      {"out_of_order", integer(&L::out_of_order, limits)},
+      {"chunks", integer(&L::chunks, limits)},
       {"records", integer(&L::records, limits)},
       {"challenge_acks_per_second", integer(&L::challenge_acks_per_second, limits)},
       {"resets_per_second", integer(&L::resets_per_second, limits)},
@@ -252,14 +292,17 @@ Step parse_step(const Words& words) {
     s.packet = parse_packet(words, 2);
     s.packet.flush = what != "<+";
     s.flow = s.packet.flow;
-    if (s.kind == Step::Kind::in && (!s.packet.seq || !s.packet.length)) bad("an arriving packet's numbers must be given");
+    if (s.kind == Step::Kind::in && (!s.packet.seq || !s.packet.length))
+      bad("an arriving packet's numbers must be given");
     return s;
   }
   size_t at = 1;
   if (what[0] == '#') s.flow = static_cast<unsigned>(number(what.substr(1))), at++;
   for (; at < words.size(); at++) {
-    if (words[at] == "->" && at + 1 < words.size()) s.outcome = words[++at];
-    else s.words.push_back(words[at]);
+    if (words[at] == "->" && at + 1 < words.size())
+      s.outcome = words[++at];
+    else
+      s.words.push_back(words[at]);
   }
   if (s.words.empty()) bad("nothing stands after the connection's number");
   return s;

@@ -21,7 +21,8 @@ std::string seconds_text(Duration d) {
 }  // namespace
 
 Runner::Runner(const Script& s) : script_(s), now_{Duration::seconds(1000).ns}, start_(now_), last_(now_) {
-  host_ = std::make_unique<Host>(pool().mempool(), s.config, 42, s.buffers, [this](Packet&& p) { left(std::move(p)); });
+  host_ = std::make_unique<Host>(pool().mempool(), s.config, 42, s.buffers,
+                                 [this](Packet&& p) { left(std::move(p)); });
 }
 
 Runner::~Runner() {
@@ -35,15 +36,16 @@ Runner::Flow& Runner::flow(unsigned n) {
   if (fresh) {
     f.number = n;
     f.irs = {script_.irs + (n - 1) * 100'000};
-    f.tuple = {*parse_ip(script_.ipv6 ? "2001:db8::1" : "192.0.2.1"), *parse_ip(script_.ipv6 ? "2001:db8::2" : "192.0.2.2"),
-               80, static_cast<uint16_t>(40000 + n)};
+    f.tuple = {*parse_ip(script_.ipv6 ? "2001:db8::1" : "192.0.2.1"),
+               *parse_ip(script_.ipv6 ? "2001:db8::2" : "192.0.2.2"), 80, static_cast<uint16_t>(40000 + n)};
   }
   return f;
 }
 
 Runner::Flow* Runner::flow_of(const tcp::Tuple& t) {
   for (auto& [n, f] : flows_) {
-    if (f.tuple.local_port == 0 && f.tuple.remote_port == t.remote_port) f.tuple.local_port = t.local_port;  // it has chosen
+    if (f.tuple.local_port == 0 && f.tuple.remote_port == t.remote_port)
+      f.tuple.local_port = t.local_port;  // it has chosen
     if (f.tuple == t) return &f;
   }
   return nullptr;
@@ -95,11 +97,14 @@ void Runner::collect() {
       } else {
         f = flow_of(e.conn);
       }
-      if (!f) throw Failed(std::string("an event of an unknown connection (kind ") + std::to_string(static_cast<int>(e.kind)) + ")");
+      if (!f)
+        throw Failed(std::string("an event of an unknown connection (kind ") +
+                     std::to_string(static_cast<int>(e.kind)) + ")");
       if (e.kind == tcp::EventKind::data) {
         const uint8_t* bytes = rte_pktmbuf_mtod_offset(e.m, const uint8_t*, e.offset);
         if (f->check_pattern && Pattern(f->number).matches(f->received, bytes, e.length) != e.length)
-          throw Failed("data was given to the application that is not the peer's, at byte " + std::to_string(f->received));
+          throw Failed("data was given to the application that is not the peer's, at byte " +
+                       std::to_string(f->received));
         f->bytes.append(reinterpret_cast<const char*>(bytes), e.length);
         f->received += e.length;
         f->held.push_back({e.m, e.length});
@@ -135,7 +140,8 @@ void Runner::quiet(const Step&) {
   if (out_.empty()) return;
   const Out& o = out_.front();
   Flow* f = flow_of(o.packet.tuple);
-  throw Failed("the stack sent, at " + seconds_text(o.at - start_) + ", what no line before this one expects: " +
+  throw Failed("the stack sent, at " + seconds_text(o.at - start_) +
+               ", what no line before this one expects: " +
                to_text(o.packet, f && f->iss_known ? f->iss : Seq{}, f ? f->irs : Seq{}));
 }
 
@@ -152,7 +158,9 @@ Packet Runner::packet_of(Flow& f, const PacketSpec& p) {
   uint32_t elapsed = static_cast<uint32_t>((now_ - f.peer_ts_at).ms());
   if (o.has_timestamps) {
     if (p.options.any_ts_val) o.ts_val = f.peer_ts_first + elapsed;
-    o.ts_ecr = p.options.any_ts_ecr ? f.ts_last : f.ts_known && !(p.flags == wire::kTcpSyn) ? f.ts_first + o.ts_ecr : o.ts_ecr;
+    o.ts_ecr = p.options.any_ts_ecr                        ? f.ts_last
+               : f.ts_known && !(p.flags == wire::kTcpSyn) ? f.ts_first + o.ts_ecr
+                                                           : o.ts_ecr;
   } else if (!p.options.given && f.peer_ts && f.ts_known && !(p.flags & wire::kTcpRst)) {
     o.has_timestamps = true;
     o.ts_val = f.peer_ts_first + elapsed;
@@ -162,7 +170,8 @@ Packet Runner::packet_of(Flow& f, const PacketSpec& p) {
     o.sack[i] = {(f.iss + o.sack[i].left).v, (f.iss + o.sack[i].right).v};
   if (p.length && *p.length) {
     int64_t first = *p.seq - 1 + ((p.flags & wire::kTcpSyn) != 0);
-    const uint8_t* bytes = Pattern(f.number).at(static_cast<uint64_t>(first + int64_t{Pattern::kPeriod} * 100'000));
+    const uint8_t* bytes =
+        Pattern(f.number).at(static_cast<uint64_t>(first + int64_t{Pattern::kPeriod} * 100'000));
     in.payload.assign(bytes, bytes + *p.length);
     if (p.fill) {
       std::fill(in.payload.begin(), in.payload.end(), static_cast<uint8_t>(*p.fill));
@@ -189,7 +198,8 @@ void Runner::check_payload(Flow& f, const Packet& p) {
   if (!p.length() || !f.iss_known || p.has(wire::kTcpSyn)) return;
   int32_t at = p.seq - f.iss - 1;
   if (at == -1 && p.length() == 1) return;  // a keepalive probe with a garbage byte (RFC 9293 3.8.4)
-  if (at < 0 || Pattern(1000 + f.number).matches(static_cast<uint64_t>(at), p.payload.data(), p.length()) != p.length())
+  if (at < 0 ||
+      Pattern(1000 + f.number).matches(static_cast<uint64_t>(at), p.payload.data(), p.length()) != p.length())
     throw Failed("the packet's payload is not what the application sent there");
 }
 
@@ -201,9 +211,11 @@ void Runner::compare_options(const Step& s, const Flow& f, const Packet& p) {
   if (want.any_scale) w.window_scale = got.window_scale;
   if (w.has_timestamps) w.ts_val = want.any_ts_val ? got.ts_val : f.ts_first + w.ts_val;
   if (want.any_ts_ecr) w.ts_ecr = got.ts_ecr;
-  if (want.any_sack && got.sack_blocks) w.sack_blocks = got.sack_blocks, std::copy(got.sack, got.sack + wire::kMaxSackBlocks, w.sack);
+  if (want.any_sack && got.sack_blocks)
+    w.sack_blocks = got.sack_blocks, std::copy(got.sack, got.sack + wire::kMaxSackBlocks, w.sack);
   else
-    for (unsigned i = 0; i < w.sack_blocks; i++) w.sack[i] = {(f.irs + w.sack[i].left).v, (f.irs + w.sack[i].right).v};
+    for (unsigned i = 0; i < w.sack_blocks; i++)
+      w.sack[i] = {(f.irs + w.sack[i].left).v, (f.irs + w.sack[i].right).v};
   for (unsigned i = got.sack_blocks; i < wire::kMaxSackBlocks; i++) got.sack[i] = {};
   for (unsigned i = w.sack_blocks; i < wire::kMaxSackBlocks; i++) w.sack[i] = {};
   if (!(w == got)) throw Failed("other options than expected");
@@ -215,22 +227,27 @@ void Runner::compare(const Step& s, const Packet& p) {
   if (flow_of(p.tuple) != &f) throw Failed("the packet is of another connection");
   uint8_t flags = p.flags;
   if (want.any_push) flags = static_cast<uint8_t>((flags & ~wire::kTcpPsh) | (want.flags & wire::kTcpPsh));
-  if (flags != want.flags) throw Failed("flags are " + flags_text(p.flags) + ", not " + flags_text(want.flags));
+  if (flags != want.flags)
+    throw Failed("flags are " + flags_text(p.flags) + ", not " + flags_text(want.flags));
   auto seq_text = [&](Seq q, Seq base) { return std::to_string(q - base); };
   if (want.seq) {
     Seq q = want.raw_seq ? Seq{static_cast<uint32_t>(*want.seq)} : f.iss + static_cast<uint32_t>(*want.seq);
-    if (p.seq != q) throw Failed("the sequence number is " + seq_text(p.seq, f.iss) + ", not " + std::to_string(*want.seq));
+    if (p.seq != q)
+      throw Failed("the sequence number is " + seq_text(p.seq, f.iss) + ", not " + std::to_string(*want.seq));
   }
   if (want.length && p.length() != *want.length)
-    throw Failed("the payload has " + std::to_string(p.length()) + " bytes, not " + std::to_string(*want.length));
+    throw Failed("the payload has " + std::to_string(p.length()) + " bytes, not " +
+                 std::to_string(*want.length));
   if (want.ack) {
     Seq a = want.raw_ack ? Seq{static_cast<uint32_t>(*want.ack)} : f.irs + static_cast<uint32_t>(*want.ack);
-    if (p.ack != a) throw Failed("the acknowledgment is " + seq_text(p.ack, f.irs) + ", not " + std::to_string(*want.ack));
+    if (p.ack != a)
+      throw Failed("the acknowledgment is " + seq_text(p.ack, f.irs) + ", not " + std::to_string(*want.ack));
   }
   if (want.window && p.window != *want.window)
     throw Failed("the window is " + std::to_string(p.window) + ", not " + std::to_string(*want.window));
   if (want.ecn && p.ecn != *want.ecn) throw Failed("another ECN codepoint than expected");
-  if (want.hop_limit && p.hop_limit != *want.hop_limit) throw Failed("hop limit " + std::to_string(p.hop_limit));
+  if (want.hop_limit && p.hop_limit != *want.hop_limit)
+    throw Failed("hop limit " + std::to_string(p.hop_limit));
   compare_options(s, f, p);
   check_payload(f, p);
 }
@@ -244,7 +261,8 @@ void Runner::expect(const Step& s, Instant when) {
   out_.pop_front();
   compare(s, o.packet);
   if (s.when != Step::When::any && (o.at > when + slack || o.at < when - slack))
-    throw Failed("sent at " + seconds_text(o.at - start_) + ", not " + seconds_text(when - start_) + " ± " + seconds_text(slack));
+    throw Failed("sent at " + seconds_text(o.at - start_) + ", not " + seconds_text(when - start_) + " ± " +
+                 seconds_text(slack));
   last_ = o.at;
 }
 
@@ -252,15 +270,19 @@ void Runner::step(const Step& s) {
   Instant when = (s.when == Step::When::absolute ? start_ : last_) + s.time;
   if (s.kind == Step::Kind::out) return expect(s, when);
   if (when < now_) {
-    if (now_ - when > kTolerance) throw Failed("its time has passed already: it is " + seconds_text(now_ - start_));
+    if (now_ - when > kTolerance)
+      throw Failed("its time has passed already: it is " + seconds_text(now_ - start_));
     when = now_;
   }
   advance(when);
-  bool looks = s.kind == Step::Kind::command && (s.words[0] == "state" || s.words[0] == "anything" || s.words[0] == "info" || s.words[0] == "count");
+  bool looks = s.kind == Step::Kind::command && (s.words[0] == "state" || s.words[0] == "anything" ||
+                                                 s.words[0] == "info" || s.words[0] == "count");
   if (!looks) quiet(s);
   last_ = now_;
-  if (s.kind == Step::Kind::in) arrive(s.packet);
-  else command(s);
+  if (s.kind == Step::Kind::in)
+    arrive(s.packet);
+  else
+    command(s);
 }
 
 void Runner::run() {
@@ -275,8 +297,9 @@ void Runner::run() {
   for (auto& [n, f] : flows_) {
     for (const tcp::Event& e : f.events)
       if (e.kind == tcp::EventKind::failed || e.kind == tcp::EventKind::closed)
-        throw Failed(script_.name + ": the connection " + (e.kind == tcp::EventKind::closed ? "closed" : "failed") +
-                     " (" + to_string(e.failure) + ") and no line expects it");
+        throw Failed(script_.name + ": the connection " +
+                     (e.kind == tcp::EventKind::closed ? "closed" : "failed") + " (" + to_string(e.failure) +
+                     ") and no line expects it");
     for (Held& h : f.held) host_->buffers().free(h.m);
     f.held.clear();
   }
@@ -292,7 +315,8 @@ std::optional<std::string> run_script(const Script& s) {
       failure = std::string(e.what()) + "\n" + r.log();
     }
   }
-  if (unsigned n = pool().in_use(); n && !failure) failure = s.name + ": " + std::to_string(n) + " mbufs did not come back";
+  if (unsigned n = pool().in_use(); n && !failure)
+    failure = s.name + ": " + std::to_string(n) + " mbufs did not come back";
   return failure;
 }
 

@@ -19,7 +19,7 @@ class Runner {
  public:
   explicit Runner(const Script& s);
   ~Runner();
-  void run();              // throws Failed
+  void run();               // throws Failed
   std::string log() const;  // the packets, in tcpdump's manner
 
  private:
@@ -29,19 +29,19 @@ class Runner {
   };
   struct Flow {
     unsigned number = 0;
-    tcp::Tuple tuple;                        // as the stack sees it
+    tcp::Tuple tuple;  // as the stack sees it
     tcp::Seq irs, iss, earlier_iss;
     bool iss_known = false, ts_known = false, peer_ts = false;
     uint32_t ts_first = 0, ts_last = 0, peer_ts_first = 0;
     Instant peer_ts_at{};
     tcp::ConnId conn;
-    uint64_t sent = 0, received = 0;         // stream positions: given to send(), brought by data events
-    uint64_t consumed = 0, done = 0;         // checked by recv/take; told by receive_done
-    bool check_pattern = true;               // off once a script has filled payload itself
-    std::deque<tcp::Event> events;           // without data and sent
-    std::deque<Held> held;                   // mbufs of data events
-    std::string bytes;                       // received, not looked at yet
-    uint64_t sent_events = 0;                // bytes of `sent` events
+    uint64_t sent = 0, received = 0;  // stream positions: given to send(), brought by data events
+    uint64_t consumed = 0, done = 0;  // checked by recv/take; told by receive_done
+    bool check_pattern = true;        // off once a script has filled payload itself
+    std::deque<tcp::Event> events;    // without data and sent
+    std::deque<Held> held;            // mbufs of data events
+    std::string bytes;                // received, not looked at yet
+    uint64_t sent_events = 0;         // bytes of `sent` events
   };
   struct Out {
     Instant at;
@@ -51,12 +51,12 @@ class Runner {
   Flow& flow(unsigned n);
   Flow* flow_of(const tcp::Tuple& t);
   Flow* flow_of(tcp::ConnId id);
-  void left(Packet&& p);                     // the stack has sent it
+  void left(Packet&& p);  // the stack has sent it
   void note(Instant at, bool in, const Packet& p, const Flow* f);
-  void settle(bool flush = true);            // after every call: flush, collect events
+  void settle(bool flush = true);  // after every call: flush, collect events
   void collect();
   void advance(Instant to, bool until_packet = false);
-  void quiet(const Step& s);                 // nothing unexpected has left
+  void quiet(const Step& s);  // nothing unexpected has left
   void step(const Step& s);
 
   void arrive(const PacketSpec& p);
@@ -88,7 +88,7 @@ class Runner {
   void run_text(unsigned flow, const std::string& line, OptionSpec options, std::optional<uint16_t> window);
 
   const Script& script_;
-  Instant now_, start_, last_;               // last_: the time of the line before
+  Instant now_, start_, last_;  // last_: the time of the line before
   std::deque<Out> out_;
   std::deque<std::string> log_;
   std::map<unsigned, Flow> flows_;

@@ -1,4 +1,5 @@
-// Two stacks over a bad network. SLUICE_SIM_SEEDS=N runs N seeds instead of 1,000; SLUICE_SIM_SEED=S runs that one.
+// Two stacks over a bad network. SLUICE_SIM_SEEDS=N runs N seeds instead of 1,000; SLUICE_SIM_SEED=S runs
+// that one.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

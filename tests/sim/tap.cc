@@ -21,7 +21,8 @@ std::optional<std::string> Tap::sent(const Packet& p) {
     }
     if (p.options.has_window_scale) scaled_ = true, shift_ = std::min<uint8_t>(p.options.window_scale, 14);
     if (p.ip_bytes() > mtu_) return "a SYN larger than the link's MTU";
-    if (p.options.has_mss && p.options.mss + (p.tuple.local.family == 4 ? 40 : 60) > mtu_) return "an MSS that the link cannot carry";
+    if (p.options.has_mss && p.options.mss + (p.tuple.local.family == 4 ? 40 : 60) > mtu_)
+      return "an MSS that the link cannot carry";
   }
   if (auto wrong = check_window(p)) return wrong;
   return check_data(p);
@@ -35,7 +36,8 @@ std::optional<std::string> Tap::check_window(const Packet& p) {
   ack_known_ = true;
   Seq edge = p.ack + (static_cast<uint32_t>(p.window) << (p.has(wire::kTcpSyn) ? 0 : our_shift()));
   if (edge_known_ && edge < edge_)
-    return "the window's right edge moves left by " + std::to_string(edge_ - edge) + " (RFC 9293 3.8.6, MUST NOT shrink)";
+    return "the window's right edge moves left by " + std::to_string(edge_ - edge) +
+           " (RFC 9293 3.8.6, MUST NOT shrink)";
   edge_ = edge;
   edge_known_ = true;
   return std::nullopt;
@@ -57,9 +59,12 @@ std::optional<std::string> Tap::check_data(const Packet& p) {
 void Tap::arrived(const Packet& p) {
   if (p.has(wire::kTcpRst)) return;
   if (p.has(wire::kTcpSyn)) {
-    if (p.options.has_window_scale) peer_scaled_ = true, peer_shift_ = std::min<uint8_t>(p.options.window_scale, 14);
-    else peer_scaled_ = false;
-    if (peer_iss_ && p.seq != *peer_iss_ && !p.has(wire::kTcpAck)) peer_end_known_ = false;  // another incarnation
+    if (p.options.has_window_scale)
+      peer_scaled_ = true, peer_shift_ = std::min<uint8_t>(p.options.window_scale, 14);
+    else
+      peer_scaled_ = false;
+    if (peer_iss_ && p.seq != *peer_iss_ && !p.has(wire::kTcpAck))
+      peer_end_known_ = false;  // another incarnation
     peer_iss_ = p.seq;
     peer_mss_ = p.options.has_mss ? p.options.mss : 0;
     if (!peer_end_known_) peer_edge_known_ = false;

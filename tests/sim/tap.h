@@ -1,5 +1,5 @@
-// What must hold of the packets that a host sends, judged from outside by a tap at the host's own network card: it sees
-// what leaves and what arrives, nothing else.
+// What must hold of the packets that a host sends, judged from outside by a tap at the host's own network
+// card: it sees what leaves and what arrives, nothing else.
 #pragma once
 
 #include <optional>
@@ -30,12 +30,13 @@ class Tap {
 
   uint16_t mtu_;
   bool started_ = false, scaled_ = false, peer_scaled_ = false;
-  bool edge_known_ = false, ack_known_ = false, peer_edge_known_ = false, peer_end_known_ = false, una_known_ = false;
+  bool edge_known_ = false, ack_known_ = false, peer_edge_known_ = false, peer_end_known_ = false,
+       una_known_ = false;
   uint8_t shift_ = 0, peer_shift_ = 0;
-  uint16_t peer_mss_ = 0;     // 0: no option seen
+  uint16_t peer_mss_ = 0;  // 0: no option seen
   std::optional<tcp::Seq> forged_syn_, peer_iss_;
-  tcp::Seq iss_, edge_, ack_;           // announced: the window's right edge, what is acknowledged
-  tcp::Seq peer_edge_, peer_end_, una_; // arrived: right edge, end of data, what is acknowledged
+  tcp::Seq iss_, edge_, ack_;            // announced: the window's right edge, what is acknowledged
+  tcp::Seq peer_edge_, peer_end_, una_;  // arrived: right edge, end of data, what is acknowledged
 };
 
 }  // namespace sluice::sim

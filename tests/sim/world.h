@@ -1,5 +1,5 @@
-// Two hosts, two directions of a network between them, applications on both, in virtual time: events in order, and what
-// must hold looked at after each of them.
+// Two hosts, two directions of a network between them, applications on both, in virtual time: events in
+// order, and what must hold looked at after each of them.
 #pragma once
 
 #include <deque>
@@ -17,20 +17,21 @@
 namespace sluice::sim {
 
 struct Pair {
-  Plan plan[2];           // of the opener (host 0) and of the other side
+  Plan plan[2];            // of the opener (host 0) and of the other side
   bool both_open = false;  // simultaneous open
 };
 
 struct Scene {
   uint64_t seed = 1;
   tcp::Config config[2];
-  LinkModel link[2];       // 0: from host 0 to host 1
+  LinkModel link[2];  // 0: from host 0 to host 1
   std::vector<Pair> pairs;
-  uint16_t mtu = 1500;     // of the hosts' links
+  uint16_t mtu = 1500;  // of the hosts' links
   bool ipv6 = false;
   uint32_t buffers = 6000;
+  double refuse = 0;                             // chance that a host's port has no buffer for a segment
   Duration limit = Duration::seconds(4 * 3600);  // of virtual time: later it is a deadlock
-  bool check_all = true;   // rows of every connection after every event; false: now and then
+  bool check_all = true;  // rows of every connection after every event; false: now and then
 };
 
 class World {
@@ -90,16 +91,18 @@ class World {
   Instant start_{Duration::seconds(5000).ns}, now_ = start_;
   std::unique_ptr<Host> hosts_[2];
   Link links_[2];
+  Random random_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  // 2 · pair + side
   std::priority_queue<Waiting> air_;
   // Wake-ups of endpoints; stale entries are passed over.
-  std::priority_queue<std::pair<int64_t, unsigned>, std::vector<std::pair<int64_t, unsigned>>, std::greater<>> wakes_;
+  std::priority_queue<std::pair<int64_t, unsigned>, std::vector<std::pair<int64_t, unsigned>>, std::greater<>>
+      wakes_;
   std::unordered_map<uint64_t, Tap> taps_;
   std::deque<Seen> seen_;
   std::unordered_map<uint16_t, tcp::Seq> iss_[2];  // by the client's port: for the log
   uint16_t culprit_ = 0;                           // client port of the connection that failed, if it was one
   uint64_t order_ = 0, events_ = 0;
-  unsigned still_ = 0;     // events in a row at one moment
+  unsigned still_ = 0;  // events in a row at one moment
   unsigned undone_ = 0;
   std::string wrong_;
 };
