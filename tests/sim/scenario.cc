@@ -162,8 +162,9 @@ Scene scenario(uint64_t seed) {
   if (pairs > 3)  // shares of requests would not come out even
     for (Pair& p : s.pairs)
       for (Plan& plan : p.plan) plan.per = plan.first = plan.reply = 0;
-  // A cookie has no memory: the opener's first segments, late, would open again what has ended.
-  if (s.config[1].limits.cookie_mark == 0) s.link[0].duplicate = s.link[0].reorder = 0;
+  // A cookie has no memory: the opener's first segments, late, would open again what has ended, and a forged one that has
+  // the right acknowledgment is answered with a reset that the opener believes.
+  if (s.config[1].limits.cookie_mark == 0) s.link[0].duplicate = s.link[0].reorder = s.link[0].forge = 0;
   for (const Pair& p : s.pairs)
     for (const Plan& plan : p.plan)
       if (plan.end == Plan::End::abort) s.config[1].limits.cookie_mark = 1024;
