@@ -1,5 +1,5 @@
-// Linked with a TCP library in which a read goes one byte too far (meson.build says where): the fuzz targets must die of
-// it. Poisoned memory is AddressSanitizer's; other builds skip this, loudly.
+// Linked with a TCP library in which a read goes one byte too far (meson.build says where): the fuzz targets must die
+// of it. Poisoned memory is AddressSanitizer's; other builds skip this, loudly.
 #include <gtest/gtest.h>
 
 #include <string_view>

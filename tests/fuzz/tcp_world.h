@@ -1,5 +1,5 @@
-// A TCP stack whose network, application and clock are driven by fuzz input. Input: a list of operations, each a byte and
-// its arguments. Segments are built around what the stack expects (its own last segments say so), off by a little or by
+// A TCP stack whose network, application and clock are driven by fuzz input. Input: a list of operations, each a byte
+// and its arguments. Segments are built around what the stack expects (its own last segments say so), off by a little or by
 // much, so that every state is reached and its edges are tried.
 //
 // The byte at sequence number s is always f(s), in both directions: whatever is cut, repeated, overlapped or reordered,

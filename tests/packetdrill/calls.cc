@@ -196,7 +196,7 @@ int Host::connect(int fd, const sockaddr* a, socklen_t n) {
   tcp::ConnectOptions o;
   o.tuple = {s->address, to->address, s->port, to->port};
   // packetdrill's own defaults for the address of the host under test.
-  if (s->address.none()) o.tuple.local = to->address.family == 4 ? *parse_ip("192.168.0.1") : *parse_ip("fd3d:0a0b:17d6::1");
+  if (s->address.none()) o.tuple.local = *parse_ip(to->address.family == 4 ? "192.168.0.1" : "fd3d:0a0b:17d6::1");
   o.mtu = mtu_of(*s);
   o.nagle = !s->nodelay;
   o.keepalive = s->keepalive;

@@ -61,9 +61,9 @@ bool Host::send(const tcp::OutSegment& s) {
   return true;
 }
 
-// Where PSH stands is the sender's choice (RFC 9293 3.9.1.2), and the scripts were written for Linux's: the last segment
-// of a write has it, which is the library's way too, and so has the last one of each group of segments that are handed
-// down as one. This sets the latter in what one flush has sent.
+// Where PSH stands is the sender's choice (RFC 9293 3.9.1.2), and the scripts were written for Linux's: the last
+// segment of a write has it, which is the library's way too, and so has the last one of each group of segments that
+// are handed down as one. This sets the latter in what one flush has sent.
 void Host::mark_groups() {
   uint32_t in_group = 0;
   for (size_t i = 0; i < out_.size(); i++) {

@@ -110,7 +110,8 @@ int Host::get_int(Socket& s, int level, int name, std::optional<int>& out) {
   if (key == std::pair(SOL_SOCKET, SO_ERROR)) out = pending_error(s);
   else if (key == std::pair(SOL_SOCKET, SO_TYPE)) out = SOCK_STREAM;
   else if (key == std::pair(SOL_SOCKET, SO_KEEPALIVE)) out = s.keepalive;
-  else if (key == std::pair(SOL_SOCKET, SO_SNDBUF)) out = static_cast<int>(s.send_buffer ? s.send_buffer : settings_.send_buffer);
+  else if (key == std::pair(SOL_SOCKET, SO_SNDBUF))
+    out = static_cast<int>(s.send_buffer ? s.send_buffer : settings_.send_buffer);
   else if (key == std::pair(SOL_SOCKET, SO_RCVBUF))
     out = static_cast<int>(s.receive_buffer ? s.receive_buffer : settings_.config.tuning.receive_buffer);
   else if (key == std::pair<int, int>(IPPROTO_TCP, TCP_NODELAY)) out = s.nodelay;

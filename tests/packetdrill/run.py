@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs packetdrill scripts against the TCP library; see README.md.
 
-    run.py --packetdrill TOOL --shim sluice_packetdrill.so --scripts gtests/net [--why] [--jobs N] [NAME…]
+    run.py --packetdrill TOOL --shim sluice_packetdrill.so --scripts gtests/net [--why] [--ipv6] [--jobs N]
+           [NAME…]
 
 Each script runs in a network and mount namespace of its own, with the programs in bin/ in place of sysctl and its like.
 Needs root. NAME: parts of paths; without one, every script that needs nothing that the library leaves out by design.
@@ -18,7 +19,8 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 LEFT_OUT = re.compile(r"fastopen|zerocopy|/md5/|/splice/|/sendfile/|-v6\.pkt")
-DEFINES = "-D CMSG_LEVEL_IP=SOL_IP -D CMSG_TYPE_RECVERR=IP_RECVERR"  # of IPv4 runs
+DEFINES = {False: "-D CMSG_LEVEL_IP=SOL_IP -D CMSG_TYPE_RECVERR=IP_RECVERR",
+           True: "-D CMSG_LEVEL_IP=SOL_IPV6 -D CMSG_TYPE_RECVERR=IPV6_RECVERR"}
 USES_LEFT_OUT = re.compile(r"FASTOPEN|SO_ZEROCOPY|MSG_ZEROCOPY|sendfile\(|splice\(")
 
 
@@ -35,8 +37,13 @@ def selected(root, names):
 def run(args, path):
     with tempfile.NamedTemporaryFile(prefix="drill-settings-") as settings:
         env = dict(os.environ, PATH=f"{HERE}/bin:{os.environ['PATH']}", SLUICE_DRILL_SETTINGS=settings.name)
-        tool = (f"LD_PRELOAD={args.shim} exec {args.packetdrill} --so_filename={args.shim} --ip_version=ipv4 "
-                f"--code_command=/usr/bin/python3 {DEFINES} {' '.join(args.option)} {path.name}")
+        family = "--ip_version=ipv4"
+        if args.ipv6:  # the link's MTU makes room for the larger header, so that segments are as the scripts say
+            family = "--ip_version=ipv6 --mtu=1520"
+            settings.write(b"ip route mtu 1520\n")
+            settings.flush()
+        tool = (f"LD_PRELOAD={args.shim} exec {args.packetdrill} --so_filename={args.shim} {family} "
+                f"--code_command=/usr/bin/python3 {DEFINES[args.ipv6]} {' '.join(args.option)} {path.name}")
         # Scripts write to /sys/module; nothing of that is to reach the machine.
         command = f"mount -t tmpfs tmpfs /sys/module && mkdir -p /sys/module/tcp_cubic/parameters && {tool}"
         try:
@@ -56,6 +63,7 @@ def main():
     parser.add_argument("--scripts", required=True, type=pathlib.Path)
     parser.add_argument("--why", action="store_true", help="what failing scripts say")
     parser.add_argument("--verbose", action="store_true", help="the tool's own output")
+    parser.add_argument("--ipv6", action="store_true", help="the same scripts over IPv6")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--option", action="append", default=[], help="handed to packetdrill")
     parser.add_argument("names", nargs="*")

@@ -26,7 +26,7 @@ void apply_sysctl(Settings& s, std::string key, const std::string& value) {
   std::replace(key.begin(), key.end(), '/', '.');
   const size_t dot = key.rfind('.');
   if (dot != std::string::npos) key.erase(0, dot + 1);
-  const long n = std::strtol(value.c_str(), nullptr, 0);
+  const int64_t n = std::strtoll(value.c_str(), nullptr, 0);
   tcp::Tuning& t = s.config.tuning;
   if (key == "tcp_timestamps") t.timestamps = n != 0;
   else if (key == "tcp_sack") t.sack = n != 0;
@@ -34,7 +34,7 @@ void apply_sysctl(Settings& s, std::string key, const std::string& value) {
   else if (key == "tcp_ecn") t.ecn = n != 0, t.ecn_active = n == 1;
   else if (key == "tcp_syn_retries") t.syn_retries = static_cast<uint8_t>(n);
   else if (key == "tcp_synack_retries") t.syn_ack_retries = static_cast<uint8_t>(n);
-  else if (key == "tcp_notsent_lowat") s.unsent_low_water = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 0));
+  else if (key == "tcp_notsent_lowat") s.unsent_low_water = static_cast<uint32_t>(n);
   else if (key == "tcp_min_tso_segs") s.least_group = static_cast<uint32_t>(n);
   else if (key == "tcp_wmem") std::istringstream(value) >> s.send_buffer >> s.send_buffer;  // least, default, most
   else if (key == "tcp_congestion_control")

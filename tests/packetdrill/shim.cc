@@ -1,6 +1,7 @@
 // What the shared object exports: packetdrill_interface_init for --so_filename, and, preloaded (LD_PRELOAD names the
-// same file), the few functions that packetdrill calls past its table: close() and getsockopt() of our sockets; times(),
-// mlockall() and sched_setscheduler(), with which it waits for the kernel's clock and takes the machine for itself.
+// same file), the few functions that packetdrill calls past its table: close() and getsockopt() of our sockets;
+// times(), mlockall() and sched_setscheduler(), with which it waits for the kernel's clock and takes the machine for
+// itself.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -125,7 +126,9 @@ void packetdrill_interface_init(const char*, Interface* table) {
     the_host = nullptr;
     delete static_cast<Host*>(u);
   };
-  table->socket = [](User u, int domain, int type, int protocol) { return host(u).open_socket(domain, type, protocol); };
+  table->socket = [](User u, int domain, int type, int protocol) {
+    return host(u).open_socket(domain, type, protocol);
+  };
   table->bind = [](User u, int fd, const sockaddr* a, socklen_t n) { return host(u).bind(fd, a, n); };
   table->listen = [](User u, int fd, int backlog) { return host(u).listen(fd, backlog); };
   table->accept = [](User u, int fd, sockaddr* a, socklen_t* n) { return host(u).accept(fd, a, n); };

@@ -1,5 +1,5 @@
-// SO_TIMESTAMPING of what is sent: when the last byte of a write was handed down, left, and was acknowledged. The first two
-// are one moment here. Told by recvmsg(MSG_ERRQUEUE), each with the write's key.
+// SO_TIMESTAMPING of what is sent: when the last byte of a write was handed down, left, and was acknowledged. The
+// first two are one moment here. Told by recvmsg(MSG_ERRQUEUE), each with the write's key.
 #include <time.h>
 
 #include <linux/errqueue.h>
@@ -13,6 +13,12 @@
 
 namespace sluice::drill {
 namespace {
+
+template <class Address>
+struct Report {
+  sock_extended_err error;
+  Address offender;  // Linux says who reported it: nobody, here
+};
 
 template <class T>
 cmsghdr* put(msghdr& m, cmsghdr* c, int level, int type, const T& value) {
@@ -61,13 +67,14 @@ bool Host::next_stamp(Socket& s, msghdr& m) {
   s.stamps.pop_front();
   scm_timestamping times{};
   times.ts[0] = {stamp.at.ns / 1'000'000'000, stamp.at.ns % 1'000'000'000};
-  struct {  // Linux adds the address of who reported it
-    sock_extended_err error;
-    sockaddr_in offender;
-  } report{};
-  report.error = {.ee_errno = ENOMSG, .ee_origin = SO_EE_ORIGIN_TIMESTAMPING, .ee_info = stamp.what, .ee_data = stamp.key};
+  sock_extended_err error{};
+  error.ee_errno = ENOMSG;
+  error.ee_origin = SO_EE_ORIGIN_TIMESTAMPING;
+  error.ee_info = stamp.what;
+  error.ee_data = stamp.key;
   cmsghdr* c = put(m, CMSG_FIRSTHDR(&m), SOL_SOCKET, SO_TIMESTAMPING, times);
-  put(m, c, SOL_IP, IP_RECVERR, report);
+  if (s.v6) put(m, c, SOL_IPV6, IPV6_RECVERR, Report<sockaddr_in6>{error, {}});
+  else put(m, c, SOL_IP, IP_RECVERR, Report<sockaddr_in>{error, {}});
   m.msg_flags = MSG_ERRQUEUE | MSG_TRUNC;
   return true;
 }
