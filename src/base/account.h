@@ -19,7 +19,8 @@ struct alignas(64) PortAccount {
   Counter tx_packets, tx_bytes;  // by egress port: accepted by its transmit queue
   Counter created;    // row `box` alone: ICMP errors, replies, ARP, fragments
   Counter forwarded;  // by row of the packet: accepted by some port's transmit queue
-  Counter consumed;   // ended here as intended: ARP, echo requests, reassembled pieces, a packet cut into fragments
+  Counter consumed;   // ended here as intended: ARP, echo requests, reassembled pieces, a packet cut into fragments,
+                      // TCP segments, whether or not TCP keeps their mbufs (packet/buffers.h)
   Counter drops[kDropReasons];
 
   void drop(DropReason r, uint64_t n = 1) { drops[static_cast<unsigned>(r)].add(n); }

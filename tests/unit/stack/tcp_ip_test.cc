@@ -115,8 +115,10 @@ TEST_P(TcpIpTest, PortsThatFinishChecksumsGetTheirBeginning) {
   EXPECT_EQ(plain_sum(head(s.ip(), 20)), 0xffffu);
 }
 
-TEST_P(TcpIpTest, ALinkLocalAddressStaysOnItsLink) {
-  if (!six) GTEST_SKIP() << "IPv6 alone";
+class LinkLocalTest : public TcpIpTest {};
+INSTANTIATE_TEST_SUITE_P(Ip6, LinkLocalTest, ::testing::Values(true));
+
+TEST_P(LinkLocalTest, StaysOnItsLink) {
   const std::string link = to_string(link_local_of(mac_of_port(1)));
   auto syn = [&](const std::string& from) {
     const Octets m = sealed(from, link, 6, tcp(4000, kPort, kSyn, 1), 16);
