@@ -8,8 +8,9 @@ using tcp::Seq;
 
 std::optional<std::string> Tap::sent(const Packet& p) {
   if (p.has(wire::kTcpRst)) return std::nullopt;
+  // To a forged SYN that came when the connection was over.
+  if (p.has(wire::kTcpAck) && forged_syn_ && p.ack == *forged_syn_ + 1) return std::nullopt;
   if (p.has(wire::kTcpSyn)) {
-    if (p.has(wire::kTcpAck) && forged_syn_ && p.ack == *forged_syn_ + 1) return std::nullopt;
     if (new_connection(p)) {
       Tap fresh(mtu_);
       // A listener answers: what has arrived belongs to this connection.
