@@ -1,29 +1,29 @@
 // Applications on sluice's TCP stack: events in, commands out, in batches. Standard library alone.
 //
 // An application is an object that an engine turns on its lcore: events() is called with what has happened, and in it
-// (or in tick()) the application gives its commands. It never blocks, never sleeps, allocates nothing once it runs and
-// owns no thread; one instance serves one stack engine, and shares nothing with the next. No command calls back into
-// the application. A complete example: tests/unit/apps/example_app.cc.
+// (or in tick()) the application gives its commands. It never blocks, never sleeps, allocates nothing once it runs
+// and owns no thread; one instance serves one stack engine, and shares nothing with the next. No command calls back
+// into the application. A complete example: tests/unit/apps/example_app.cc.
 //
-// Life of a connection: accepted | connected, then data* and sent*, peer_closed at most once (behind all data), and at
-// last closed or failed, after which its handle is stale: commands with it say Outcome::stale and do nothing. After
-// close() and abort() the handle is stale at once, and no event is collected for it any more.
+// Life of a connection: accepted | connected, then data* and sent*, peer_closed at most once (behind all data), and
+// at last closed or failed, after which its handle is stale: commands with it say Outcome::stale and do nothing.
+// After close() and abort() the handle is stale at once, and no event is collected for it any more.
 //
-// Batches: events of one connection come in order; between connections there is no order. Two rules for what one batch
-// may hold:
-//   - an `accepted` is the last event of its connection in its batch: what follows comes in a later one, and carries the
-//     user word that set_user() left;
-//   - an event that was collected before the application closed the connection may still follow in the same batch. Its
-//     buffer, if it has one, is given back with free_buffer().
+// Batches: events of one connection come in order; between connections there is no order. Two rules for what one
+// batch may hold:
+//   - an `accepted` is the last event of its connection in its batch: what follows comes in a later one, and carries
+//     the user word that set_user() left;
+//   - an event that was collected before the application closed the connection may still follow in the same batch.
+//     Its buffer, if it has one, is given back with free_buffer().
 //
 // Zero-copy: a data event's bytes lie in a packet buffer that belongs to the application until it gives it back with
 // done() or free_buffer(), or sends it on with send(). The bytes count against the peer's window until done(): an
-// application that is slow slows its peer. So does one that sends the buffer on and says done(conn, nullptr, length) when
-// a `sent` event shows that it has arrived: that is a splice. What is sent is not copied either: it must stay unchanged
-// until it is acknowledged.
+// application that is slow slows its peer. So does one that sends the buffer on and says done(conn, nullptr, length)
+// when a `sent` event shows that it has arrived: that is a splice. What is sent is not copied either: it must stay
+// unchanged until it is acknowledged.
 //
-// Units: bytes, ports in host order, times in nanoseconds of the lcore's clock. Errors: an Outcome; nothing has happened
-// unless it is ok. Sources: RFC 9293 3.9 (user interface), 3.8.6 (flow control).
+// Units: bytes, ports in host order, times in nanoseconds of the lcore's clock. Errors: an Outcome; nothing has
+// happened unless it is ok. Sources: RFC 9293 3.9 (user interface), 3.8.6 (flow control).
 #pragma once
 
 #include <cstddef>
@@ -128,8 +128,8 @@ class Api {
 
   virtual Outcome send(Conn c, std::span<const Slice> slices) = 0;  // all, or (full) none; 64 at most
   virtual uint32_t send_room(Conn c) const = 0;                     // 0 for a stale handle
-  // The application has used `length` bytes of what data events brought; with `buffer` not null it is freed too, whatever
-  // the outcome.
+  // The application has used `length` bytes of what data events brought; with `buffer` not null it is freed too,
+  // whatever the outcome.
   virtual Outcome done(Conn c, Buffer* buffer, uint32_t length) = 0;
   virtual void pause(Conn c) = 0;   // back-pressure: no data events are collected until resume()
   virtual void resume(Conn c) = 0;

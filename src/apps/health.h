@@ -1,8 +1,8 @@
-// Health checks: TCP connects and HTTP requests to targets that others own and subscribe with (a proxy's backends, a load
-// balancer's real servers). One instance a stack engine; observers are called on its lcore.
+// Health checks: TCP connects and HTTP requests to targets that others own and subscribe with (a proxy's backends, a
+// load balancer's real servers). One instance a stack engine; observers are called on its lcore.
 //
-// A target is up at first. After `fall` failed checks in a row it is down, after `rise` good ones up again. A check has at
-// most one connection; the next one begins `interval` after the last began.
+// A target is up at first. After `fall` failed checks in a row it is down, after `rise` good ones up again. A check
+// has at most one connection; the next one begins `interval` after the last began.
 #pragma once
 
 #include <atomic>

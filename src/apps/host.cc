@@ -28,7 +28,8 @@ static_assert(translate(tcp::Failure::none) == app::Failure::none &&
 constexpr app::Kind translate(tcp::EventKind k) { return static_cast<app::Kind>(k); }
 static_assert(translate(tcp::EventKind::accepted) == app::Kind::accepted &&
               translate(tcp::EventKind::connected) == app::Kind::connected &&
-              translate(tcp::EventKind::data) == app::Kind::data && translate(tcp::EventKind::sent) == app::Kind::sent &&
+              translate(tcp::EventKind::data) == app::Kind::data &&
+              translate(tcp::EventKind::sent) == app::Kind::sent &&
               translate(tcp::EventKind::peer_closed) == app::Kind::peer_closed &&
               translate(tcp::EventKind::closed) == app::Kind::closed &&
               translate(tcp::EventKind::failed) == app::Kind::failed);
@@ -101,7 +102,6 @@ Instant Host::next_deadline() const {
 }
 
 unsigned Host::collect(Batch& first, Batch& later) {
-  const std::array<tcp::Event, kBatch>& in = in_;
   const unsigned n = stack_.events(in_);
   first.n = later.n = 0;
   for (unsigned i = 0; i < n; i++) {

@@ -1,18 +1,19 @@
 // HTTP/1.1 (RFC 9112, RFC 9110): a fixed body, files from memory, /metrics and /healthz. GET and HEAD.
 //
-// Theory of operation. A request's bytes decide its answer, so an answer is decided once and replayed: heads that were
-// read, and whose answer is a prepared response, are remembered byte by byte, and the next request that begins with the
-// same bytes is one comparison (http_memo.h). Others go through the parser, in place; only a request that does not end
-// in its buffer is copied, and that is its parsed state rather than its bytes. Answers to what came in one buffer leave in
-// one send(). An answer that does not fit the send buffer is sent piece by piece as room comes; meanwhile the connection
-// is paused and what has already come waits.
+// Theory of operation. A request's bytes decide its answer, so an answer is decided once and replayed: heads that
+// were read, and whose answer is a prepared response, are remembered byte by byte, and the next request that begins
+// with the same bytes is one comparison (http_memo.h). Others go through the parser, in place; only a request that
+// does not end in its buffer is copied, and that is its parsed state rather than its bytes. Answers to what came in
+// one buffer leave in one send(). An answer that does not fit the send buffer is sent piece by piece as room comes;
+// meanwhile the connection is paused and what has already come waits.
 //
-// A connection ends by a FIN behind the last answer; what the peer still sends is thrown away until its own FIN or the
-// linger time, so that no reset destroys the answer on its way (RFC 9112 9.6). A client that asked for the end has said
-// that it sends no more: if it does, it gets a reset.
+// A connection ends by a FIN behind the last answer; what the peer still sends is thrown away until its own FIN or
+// the linger time, so that no reset destroys the answer on its way (RFC 9112 9.6). A client that asked for the end
+// has said that it sends no more: if it does, it gets a reset.
 //
-// Time-outs: a request has to be complete within request_timeout of its first byte (408), the next has to begin within
-// keepalive_timeout (the connection is closed), and what is sent must be acknowledged bit by bit (send_timeout, reset).
+// Time-outs: a request has to be complete within request_timeout of its first byte (408), the next has to begin
+// within keepalive_timeout (the connection is closed), and what is sent must be acknowledged bit by bit
+// (send_timeout, reset).
 #pragma once
 
 #include <array>

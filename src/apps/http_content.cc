@@ -117,7 +117,8 @@ std::string encode_path(std::string_view path) {
 }
 
 bool hidden(const fs::path& relative) {
-  return std::any_of(relative.begin(), relative.end(), [](const fs::path& part) { return part.string().starts_with("."); });
+  return std::any_of(relative.begin(), relative.end(),
+                     [](const fs::path& part) { return part.string().starts_with("."); });
 }
 
 }  // namespace
@@ -126,7 +127,8 @@ std::string_view mime_type(std::string_view path) {
   const size_t dot = path.rfind('.');
   if (dot != path.npos) {
     std::string ext(path.substr(dot + 1));
-    std::transform(ext.begin(), ext.end(), ext.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::transform(ext.begin(), ext.end(), ext.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     for (const auto& [e, type] : kTypes)
       if (e == ext) return type;
   }
@@ -171,7 +173,8 @@ Response make_response(unsigned status, std::string_view content_type, std::stri
   std::string head = "HTTP/1.1 " + std::to_string(status) + " " + why.text + "\r\nServer: sluice\r\n";
   head += "Connection: keep-alive\r\n";
   if (status != 304) {
-    head += "Content-Type: " + std::string(content_type) + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+    head +=
+        "Content-Type: " + std::string(content_type) + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   }
   head += why.fields;
   head += fields;
@@ -212,7 +215,8 @@ Status HttpContent::load(const std::string& service, const HttpOptions& o) {
   std::error_code ec;
   const fs::path root = fs::canonical(o.files, ec);
   if (ec || !fs::is_directory(root, ec))
-    return Error{who + "files: " + o.files + " is not a directory that sluiced can read: create it or correct the path."};
+    return Error{who + "files: " + o.files +
+                 " is not a directory that sluiced can read: create it or correct the path."};
   uint64_t total = 0;
   size_t files = 0;
   auto it = fs::recursive_directory_iterator(root, ec);
@@ -246,7 +250,8 @@ Status HttpContent::load(const std::string& service, const HttpOptions& o) {
     alias(folder, resources_.back().get());
     if (folder == "/") continue;
     auto moved = std::make_unique<Resource>();
-    moved->ok = make_response(301, "text/plain; charset=utf-8", "301 Moved Permanently\n", "Location: " + encode_path(folder) + "\r\n");
+    moved->ok = make_response(301, "text/plain; charset=utf-8", "301 Moved Permanently\n",
+                              "Location: " + encode_path(folder) + "\r\n");
     put(folder.substr(0, folder.size() - 1), std::move(moved));
   }
   if (ec) return Error{who + "files: " + o.files + ": " + ec.message() + ": check its permissions."};

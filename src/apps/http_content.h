@@ -24,7 +24,8 @@ struct Response {
 };
 
 // `fields`: further header fields, each with its CRLF. A 304 has no body and no Content-Length.
-Response make_response(unsigned status, std::string_view content_type, std::string_view body, std::string_view fields = "");
+Response make_response(unsigned status, std::string_view content_type, std::string_view body,
+                       std::string_view fields = "");
 
 struct Resource {
   Response ok;

@@ -1,6 +1,6 @@
 // Requests that were answered before, by their bytes. What was asked often is found with one comparison; what is not
-// here is parsed. The answer is a function of the bytes and of what never changes, so that nothing goes stale. A hash may
-// be chosen to collide: then requests displace each other here, and are parsed.
+// here is parsed. The answer is a function of the bytes and of what never changes, so that nothing goes stale. A hash
+// may be chosen to collide: then requests displace each other here, and are parsed.
 #pragma once
 
 #include <algorithm>

@@ -1,9 +1,9 @@
 // A page whose contents the control thread replaces now and then, while lcores send it: /metrics, /healthz.
 //
-// Theory of operation. The page has a few slots; one is the current one. A reader counts itself into the current slot and
-// looks again whether it still is; each slice that is sent counts once more, until it is acknowledged. The writer fills a
-// slot that nobody counts and that is not current, and then makes it current. With all slots counted (readers that do not
-// acknowledge) there is no new version until one is free: nothing waits, nothing is freed on an lcore.
+// Theory of operation. The page has a few slots; one is the current one. A reader counts itself into the current slot
+// and looks again whether it still is; each slice that is sent counts once more, until it is acknowledged. The writer
+// fills a slot that nobody counts and that is not current, and then makes it current. With all slots counted (readers
+// that do not acknowledge) there is no new version until one is free: nothing waits, nothing is freed on an lcore.
 #pragma once
 
 #include <array>

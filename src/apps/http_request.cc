@@ -11,7 +11,8 @@ namespace {
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 bool same_word(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::string_view trimmed(std::string_view s) {
@@ -133,7 +134,6 @@ void HttpRequest::field_ends() {
 int HttpRequest::head_ends() {
   field_ends();
   in_head_ = false;
-  parser_.upgrade = 0;  // an Upgrade that is not taken up is ignored (RFC 9110 7.8)
   if (parser_.http_major != 1) return fail(505);
   if (host_bad_ || hosts_ > 1 || (hosts_ == 0 && parser_.http_minor > 0)) return fail(400);
   if (parser_.method == HTTP_CONNECT) return fail(405);

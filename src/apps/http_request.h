@@ -1,5 +1,6 @@
-// Requests out of a stream of bytes (RFC 9112), split wherever it may be: http_parser reads, and what an answer depends on
-// is kept. What http_parser is lax about and this is not: exactly one well-formed Host in HTTP/1.1, the version, limits.
+// Requests out of a stream of bytes (RFC 9112), split wherever it may be: http_parser reads, and what an answer
+// depends on is kept. What http_parser is lax about and this is not: exactly one well-formed Host in HTTP/1.1, the
+// version, limits.
 #pragma once
 
 #include <http_parser.h>

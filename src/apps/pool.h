@@ -1,5 +1,5 @@
-// A fixed number of items, handed out by index: allocated at construction, touched as they are first used. Last in, first
-// out, so that what is in the cache is used again.
+// A fixed number of items, handed out by index: allocated at construction, touched as they are first used. Last in,
+// first out, so that what is in the cache is used again.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,10 @@
-// A TCP proxy: each connection accepted is joined to one of a pool of backends, and both directions are spliced without a
-// copy (splice.h), with the ends of streams and resets carried over.
+// A TCP proxy: each connection accepted is joined to one of a pool of backends, and both directions are spliced
+// without a copy (splice.h), with the ends of streams and resets carried over.
 //
-// Theory of operation. A backend is chosen among those that are up, by turns or by the fewest connections; if it refuses,
-// or does not answer in time, another one is tried, as nothing has been sent yet. What the client sends meanwhile waits,
-// and is bounded by its window. A session lives until both of its connections have ended; what fails on one side is a
-// reset on the other.
+// Theory of operation. A backend is chosen among those that are up, by turns or by the fewest connections; if it
+// refuses, or does not answer in time, another one is tried, as nothing has been sent yet. What the client sends
+// meanwhile waits, and is bounded by its window. A session lives until both of its connections have ended; what fails
+// on one side is a reset on the other.
 #pragma once
 
 #include <memory>
@@ -69,8 +69,8 @@ class Proxy final : public PooledService<ProxySession>, private Health::Observer
   uint32_t turn_ = 0;                  // round robin
 };
 
-// PROXY protocol, version 2 (HAProxy's proxy-protocol.txt, 2.2): written to `to`, which has kProxyHeader bytes; returns how
-// many are used.
+// PROXY protocol, version 2 (HAProxy's proxy-protocol.txt, 2.2): written to `to`, which has kProxyHeader bytes;
+// returns how many are used.
 inline constexpr uint32_t kProxyHeader = 52;
 uint32_t write_proxy_header(uint8_t* to, const app::Peer& client);
 

@@ -1,5 +1,5 @@
-// What the services of the box have in common: a name, counters, an orderly end. A service is an application that a Host
-// turns; it is made and destroyed on the control thread, and between start() and left() belongs to the lcore.
+// What the services of the box have in common: a name, counters, an orderly end. A service is an application that a
+// Host turns; it is made and destroyed on the control thread, and between start() and left() belongs to the lcore.
 #pragma once
 
 #include <algorithm>

@@ -41,7 +41,8 @@ Services::Prepared::~Prepared() = default;
 
 bool Services::Prepared::changes() const {
   return parts_->items.size() != parts_->running ||
-         std::any_of(parts_->items.begin(), parts_->items.end(), [](const Parts::Item& i) { return i.fresh != nullptr; });
+         std::any_of(parts_->items.begin(), parts_->items.end(),
+                     [](const Parts::Item& i) { return i.fresh != nullptr; });
 }
 
 Services::Services(unsigned engines, OnHost on_host)
@@ -155,7 +156,8 @@ void Services::commit(Prepared p, Duration drain) {
   std::vector<Entry*> fresh;
   for (Prepared::Parts::Item& item : p.parts_->items) {
     if (!item.fresh) {
-      const auto it = std::find_if(running_.begin(), running_.end(), [&](const auto& e) { return e.get() == item.stays; });
+      const auto it =
+          std::find_if(running_.begin(), running_.end(), [&](const auto& e) { return e.get() == item.stays; });
       next.push_back(std::move(*it));
       running_.erase(it);
       continue;

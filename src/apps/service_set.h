@@ -1,10 +1,10 @@
 // The services of the box, from the control side: makes them out of their configuration, one instance for each stack
 // engine, brings them into the engines' hosts and out again, and shows what they do. One control thread's.
 //
-// A change is prepared first: files are read and everything is checked, so that an error leaves all as it is; then it is
-// committed. A service whose configuration (and files) did not change keeps running, with its connections. One that
-// changed or is gone stops listening; its connections finish what is under way, up to the drain time, and when the last
-// is gone it is destroyed.
+// A change is prepared first: files are read and everything is checked, so that an error leaves all as it is; then it
+// is committed. A service whose configuration (and files) did not change keeps running, with its connections. One
+// that changed or is gone stops listening; its connections finish what is under way, up to the drain time, and when
+// the last is gone it is destroyed.
 //
 // It outlives the hosts and their stacks: the box is stopped before the services are destroyed.
 #pragma once

@@ -41,7 +41,8 @@ bool Small::idle(app::Api& api, uint32_t i) {
 
 // --- echo
 
-Echo::Echo(const ServiceConfig& c, uint16_t number, EventLog* log) : Small(c, number, log), waiting_(c.connections + 1024) {}
+Echo::Echo(const ServiceConfig& c, uint16_t number, EventLog* log)
+    : Small(c, number, log), waiting_(c.connections + 1024) {}
 
 void Echo::accepted(app::Api& api, uint32_t i, const Event&) { progress(api, i); }
 

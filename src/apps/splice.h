@@ -1,9 +1,9 @@
 // One direction of a relay: what arrives on one connection is sent on another (or on the same: echo) without a copy.
 //
-// Theory of operation. A received buffer is given to send() as it is; its bytes stay counted against the sender's window
-// until the receiver has acknowledged them, so that the two TCP windows are one: a slow reader slows its writer, and what
-// is under way is bounded by the smaller of the receive buffer and the send buffer. Where send() is full the buffer waits
-// in a queue of the service's, and the source is paused.
+// Theory of operation. A received buffer is given to send() as it is; its bytes stay counted against the sender's
+// window until the receiver has acknowledged them, so that the two TCP windows are one: a slow reader slows its
+// writer, and what is under way is bounded by the smaller of the receive buffer and the send buffer. Where send() is
+// full the buffer waits in a queue of the service's, and the source is paused.
 #pragma once
 
 #include "apps/pool.h"

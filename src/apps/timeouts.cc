@@ -7,7 +7,7 @@ namespace sluice::apps {
 
 Timeouts::Timeouts(uint32_t items) : item_(items), head_(kSlots, kNobody) {}
 
-// The first step that begins at or behind `when`, so that nothing fires early; at most a turn of the wheel ahead.
+// The first step that begins at or behind `when`, so that one visit is enough; at most a turn of the wheel ahead.
 void Timeouts::link(uint32_t i, int64_t now) {
   if (item_[i].slot != kNowhere) unlink(i);
   if (linked_++ == 0) turn_ = now / kStep;

@@ -1,6 +1,7 @@
-// Time-outs of many connections, each named by a small index. Setting one is mostly a store: an item stands in a wheel's
-// slot that comes no later than its deadline, and is moved on when that slot comes up. So a deadline that is put off with
-// every packet costs nothing until it would have passed. Fires no earlier than the deadline, and at most kStep later.
+// Time-outs of many connections, each named by a small index. Setting one is mostly a store: an item stands in a
+// wheel's slot that comes no later than its deadline, and is moved on when that slot comes up. So a deadline that is
+// put off with every packet costs nothing until it would have passed. Fires no earlier than the deadline, and at most
+// kStep later.
 #pragma once
 
 #include <cstdint>

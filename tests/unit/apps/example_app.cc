@@ -1,6 +1,7 @@
-// A complete application, as sluice/app.h describes them, and its tests: wc over TCP. A client sends as much as it likes
-// and ends its side (`printf 'a\nb\n' | nc -N box 7777`); it is told how many lines and bytes that was, and the connection
-// ends. For one that sends what it receives without a copy, and handles back-pressure, see src/apps/splice.h and echo.
+// A complete application, as sluice/app.h describes them, and its tests: wc over TCP. A client sends as much as it
+// likes and ends its side (`printf 'a\nb\n' | nc -N box 7777`); it is told how many lines and bytes that was, and the
+// connection ends. For one that sends what it receives without a copy, and handles back-pressure, see
+// src/apps/splice.h and echo.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -31,8 +32,8 @@ class WordCount final : public app::App {
         accepted(api, e);
         continue;
       }
-      // The user word says which client; the handle, whether it is still this connection's. Where it was given up earlier
-      // in this batch, all that is left to do is to give the buffer back.
+      // The user word says which client; the handle, whether it is still this connection's. Where it was given up
+      // earlier in this batch, all that is left to do is to give the buffer back.
       Client& c = client_[e.user];
       if (c.conn != e.conn) {
         if (e.buffer) api.free_buffer(e.buffer);

@@ -1,6 +1,7 @@
-// The engine's side of app.h in memory, in virtual time, for testing applications: connections whose peer is the test. It
-// holds the application to the contract: what is sent stays unchanged until acknowledged, no more is done() than was
-// handed out, every buffer and every keeper's slice comes back once, no handle is used after its end but to be told so.
+// The engine's side of app.h in memory, in virtual time, for testing applications: connections whose peer is the
+// test. It holds the application to the contract: what is sent stays unchanged until acknowledged, no more is done()
+// than was handed out, every buffer and every keeper's slice comes back once, no handle is used after its end but to
+// be told so.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -84,8 +85,9 @@ class FakeApi final : public app::Api {
     Fake* f = find(c);
     if (!f) return;
     for (size_t at = 0; at < bytes.size(); at += piece) {
-      auto b = std::make_unique<std::vector<uint8_t>>(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                                                      bytes.begin() + static_cast<std::ptrdiff_t>(std::min(at + piece, bytes.size())));
+      auto b = std::make_unique<std::vector<uint8_t>>(
+          bytes.begin() + static_cast<std::ptrdiff_t>(at),
+          bytes.begin() + static_cast<std::ptrdiff_t>(std::min(at + piece, bytes.size())));
       Event e{.kind = Kind::data, .conn = c};
       e.bytes = b->data();
       e.length = static_cast<uint32_t>(b->size());
@@ -309,7 +311,8 @@ class FakeApi final : public app::Api {
       f.queue.pop_front();
     }
     f.queued -= total;
-    if (total > 0 && find(f.conn)) queue(f, {.kind = Kind::sent, .conn = f.conn, .length = static_cast<uint32_t>(total)});
+    if (total > 0 && find(f.conn))
+      queue(f, {.kind = Kind::sent, .conn = f.conn, .length = static_cast<uint32_t>(total)});
   }
   void drop(const Fake::Piece& p) {
     if (p.slice.buffer) free_buffer(p.slice.buffer);

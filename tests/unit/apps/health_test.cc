@@ -128,8 +128,8 @@ TEST_F(HealthTest, AnHttpAnswerCountsByItsStatus) {
   EXPECT_TRUE(target_->up());
   EXPECT_TRUE(request_.starts_with("GET /up?x HTTP/1.1\r\nHost: api.example\r\n")) << request_;
   EXPECT_TRUE(request_.ends_with("Connection: close\r\n\r\n"));
-  for (const char* bad : {"HTTP/1.1 500 No\r\n\r\n", "HTTP/1.1 302 Away\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 2x0 OK\r\n",
-                          "HTTP/1.1 2", "", "HTTP/2.0 200 OK\r\n"}) {
+  for (const char* bad : {"HTTP/1.1 500 No\r\n\r\n", "HTTP/1.1 302 Away\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
+                          "HTTP/1.1 2x0 OK\r\n", "HTTP/1.1 2", "", "HTTP/2.0 200 OK\r\n"}) {
     http_check(bad);
     EXPECT_FALSE(target_->up()) << bad;
     http_check("HTTP/1.0 204 None\r\n\r\n", 1);

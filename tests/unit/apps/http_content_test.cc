@@ -46,9 +46,9 @@ TEST_F(Files, AreServedWithTheirTypes) {
 
 TEST_F(Files, NoRequestLeadsOutOfTheDirectory) {
   HttpHarness h(config_);
-  for (const char* path : {"/../passwd", "/sub/../a.css", "/%2e%2e/passwd", "/..%2fpasswd", "//a.css", "/./a.css", "/link",
-                           "/dir/passwd", "/.secret", "/.git/config", "/sub/..", "/a.css/", "/A.CSS", "/index.html%00",
-                           "/with", "/sub%2f..%2fa.css"}) {
+  for (const char* path : {"/../passwd", "/sub/../a.css", "/%2e%2e/passwd", "/..%2fpasswd", "//a.css", "/./a.css",
+                           "/link", "/dir/passwd", "/.secret", "/.git/config", "/sub/..", "/a.css/", "/A.CSS",
+                           "/index.html%00", "/with", "/sub%2f..%2fa.css"}) {
     const HttpResponse r = h.get(get(path));
     EXPECT_TRUE(r.status == 404 || r.status == 400) << path << " " << r.status;
   }
@@ -112,8 +112,9 @@ TEST(HttpDate, ThereAndBack) {
   EXPECT_EQ(http_date(784111777), "Sun, 06 Nov 1994 08:49:37 GMT");  // RFC 9110 5.6.7's example
   for (int64_t t : {int64_t{0}, int64_t{951782400}, int64_t{1709164800}, int64_t{4102444799}})
     EXPECT_EQ(parse_http_date(http_date(t)), t);
-  for (const char* bad : {"", "Sun, 06 Nov 1994 08:49:37", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Now 1994 08:49:37 GMT",
-                          "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 28:49:37 GMT", "Sun, x6 Nov 1994 08:49:37 GMT"})
+  for (const char* bad :
+       {"", "Sun, 06 Nov 1994 08:49:37", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Now 1994 08:49:37 GMT",
+        "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 28:49:37 GMT", "Sun, x6 Nov 1994 08:49:37 GMT"})
     EXPECT_EQ(parse_http_date(bad), -1) << bad;
 }
 

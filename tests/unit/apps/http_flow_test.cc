@@ -13,10 +13,11 @@ using test::FakeApi;
 using test::responses;
 
 // What any mixture of these must bring, whatever the splitting.
-const std::string kPipeline = get("/") + "HEAD /h HTTP/1.1\r\nHost: a\r\n\r\n" +
-                              "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody" +
-                              "PUT /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n" + get("/") +
-                              "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+const std::string kPipeline =
+    get("/") + "HEAD /h HTTP/1.1\r\nHost: a\r\n\r\n" +
+    "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody" +
+    "PUT /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n" + get("/") +
+    "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 std::string answer_of(const std::string& request, size_t piece) {
   HttpHarness h;
@@ -157,6 +158,28 @@ TEST(HttpFlow, AResetAtEveryMomentLeavesNothingBehind) {
   for (auto* v : held) v->release();
 }
 
+// Versions of a page that were counted for answers which then had to wait are counted down again.
+TEST(HttpFlow, ASharedPoolThatIsShortKeepsNoVersionOfAPage) {
+  ServiceConfig c = http_config();
+  c.http.metrics = true;
+  for (unsigned refusals = 1; refusals < 6; refusals++) {
+    HttpHarness h(c);
+    h.pages->metrics.publish(200, "text/plain", "m\n");
+    std::string many = get("/");
+    for (int i = 0; i < 40; i++) many += get("/metrics");
+    const Conn conn = h.api.accept(80);
+    h.api.refuse_sends = refusals;
+    h.api.deliver(conn, many, many.size());
+    h.api.advance(FakeApi::kSecond);
+    h.settle(conn);
+    EXPECT_EQ(responses(h.api.received(conn)).size(), 41u);
+    for (int i = 0; i < 8; i++) {
+      ASSERT_TRUE(h.pages->metrics.publish(200, "text/plain", "n\n")) << i;
+      ASSERT_NE(h.pages->metrics.acquire(), nullptr);
+    }
+  }
+}
+
 TEST(HttpFlow, ARequestThatDoesNotEndIsToldSo) {
   HttpHarness h;
   const Conn c = h.api.accept(80);
@@ -266,13 +289,15 @@ class Chance {
   std::string request(unsigned& status) {
     status = 200;
     std::string fields = "Host: a\r\n";
-    for (size_t k = below(4); k > 0; k--) fields += "X-" + std::to_string(below(100)) + ": " + std::string(below(300), 'v') + "\r\n";
+    for (size_t k = below(4); k > 0; k--)
+      fields += "X-" + std::to_string(below(100)) + ": " + std::string(below(300), 'v') + "\r\n";
     const std::string path = "/" + std::string(below(40), 'p');
     switch (below(6)) {
       case 0: {
         status = 405;
         const std::string body(below(3000), 'b');
-        return "POST " + path + " HTTP/1.1\r\n" + fields + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+        return "POST " + path + " HTTP/1.1\r\n" + fields + "Content-Length: " + std::to_string(body.size()) +
+               "\r\n\r\n" + body;
       }
       case 1: {
         status = 405;
@@ -366,7 +391,8 @@ TEST(HttpRandom, BrokenStreamsDoNoHarm) {
       h.api.acknowledge(c);
     }
     if (failed) continue;
-    for (const auto& one : responses(h.api.received(c))) ASSERT_NE(one.status, 0u) << "seed " << seed << "\n" << one.body;
+    for (const auto& one : responses(h.api.received(c)))
+      ASSERT_NE(one.status, 0u) << "seed " << seed << "\n" << one.body;
     ASSERT_TRUE(!h.api.open(c) || h.api.shut(c)) << "seed " << seed << ": a connection that nothing ends";
   }
 }

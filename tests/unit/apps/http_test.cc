@@ -1,6 +1,9 @@
 // HTTP: what is answered to what.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "tests/unit/apps/http_fixture.h"
 
 namespace sluice::apps {
@@ -118,7 +121,8 @@ TEST(Http, OtherMethodsAreRefusedAndTheirBodiesThrownAway) {
   HttpHarness h;
   const std::string bodies[] = {
       "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\nGET / HTTP/1",
-      "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nGET /\r\n3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n",
+      "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nGET /\r\n3\r\nabc\r\n0\r\nTrailer: "
+      "x\r\n\r\n",
       "DELETE /x HTTP/1.1\r\nHost: a\r\n\r\n",
       "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
       "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -241,6 +245,27 @@ TEST(HttpPage, WithEveryVersionInUseTheCurrentOneStays) {
   held.front()->release();
   EXPECT_TRUE(page.publish(200, "text/plain", "again"));
   EXPECT_TRUE(std::string_view(held.front()->response().text).find("again") != std::string::npos);
+}
+
+TEST(HttpPage, AReaderNeverSeesAVersionThatIsBeingWritten) {
+  HttpPage page;
+  page.publish(200, "text/plain", std::string(2000, 'a'));
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (unsigned i = 0; !stop; i++)
+      page.publish(200, "text/plain", std::string(1 + i % 2000, static_cast<char>('a' + i % 26)));
+  });
+  unsigned torn = 0;
+  for (int i = 0; i < 200000; i++) {
+    HttpPage::Version* v = page.acquire();
+    const Response& r = v->response();
+    const std::string_view body(r.text.data() + r.head, r.body);
+    torn += r.body == 0 || body.front() != body.back();
+    v->release();
+  }
+  stop = true;
+  writer.join();
+  EXPECT_EQ(torn, 0u);
 }
 
 TEST(Http, TheAccessLogSaysWhoAskedForWhat) {

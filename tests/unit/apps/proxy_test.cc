@@ -29,7 +29,8 @@ ServiceConfig config(unsigned backends = 3) {
 }
 
 struct Harness {
-  explicit Harness(const ServiceConfig& c = config(), EventLog* log = nullptr) : proxy(std::make_unique<Proxy>(c, 4, log)) {
+  explicit Harness(const ServiceConfig& c = config(), EventLog* log = nullptr)
+      : proxy(std::make_unique<Proxy>(c, 4, log)) {
     proxy->attach(&health);
     api.add(health);
     api.add(*proxy);

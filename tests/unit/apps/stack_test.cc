@@ -129,7 +129,8 @@ class Peer final : public app::App {
   }
   void fill(app::Api& api) {
     if (!request.empty()) {
-      const app::Slice s{reinterpret_cast<const uint8_t*>(request.data()), static_cast<uint32_t>(request.size()), nullptr, nullptr};
+      const app::Slice s{reinterpret_cast<const uint8_t*>(request.data()), static_cast<uint32_t>(request.size()),
+                         nullptr, nullptr};
       if (!asked_) asked_ = api.send(conn_, {&s, 1}) == Outcome::ok;
       ASSERT_TRUE(asked_);
       return;
@@ -208,7 +209,8 @@ TEST_F(OnStacks, EchoDiscardAndChargen) {
   EXPECT_EQ(echo.failure, app::Failure::none);
   EXPECT_EQ(discard.failure, app::Failure::none);
   EXPECT_EQ(box.counters("discard").bytes_in.get(), 3'000'000u);
-  EXPECT_TRUE(chargen.text.starts_with(" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg\r\n!\"#"));
+  EXPECT_TRUE(
+      chargen.text.starts_with(" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg\r\n!\"#"));
   chargen.hang_up(client.apps());
   ASSERT_TRUE(w.run([&] { return box.counters("chargen").connections() == 0; }));
 }
@@ -246,7 +248,8 @@ TEST_F(OnStacks, HttpAnswersAPipelineAndALargeFile) {
 }
 
 // What a proxied exchange is to look like: client and server send each other so much, and read as fast as told.
-void relay(uint64_t up, uint64_t down, uint32_t client_reads, uint32_t server_reads, double loss, bool proxy_protocol = false) {
+void relay(uint64_t up, uint64_t down, uint32_t client_reads, uint32_t server_reads, double loss,
+           bool proxy_protocol = false) {
   Wire w(7);
   w.loss = loss;
   Box proxy(w, 1);
@@ -429,13 +432,15 @@ TEST(ServicesErrors, AreOneSentenceThatNamesTheService) {
   c.listen[0].address = at(1, 0).address;
   EXPECT_EQ(error_of({echo, c}), "") << "any address and a single one may share a port";
   EXPECT_NE(error_of({echo, service(ServiceKind::echo, "a", 8)}).find("Two services are called a"), std::string::npos);
-  EXPECT_NE(error_of({service(ServiceKind::http, "w", 80)}).find("service w: it has nothing to serve"), std::string::npos);
+  EXPECT_NE(error_of({service(ServiceKind::http, "w", 80)}).find("service w: it has nothing to serve"),
+            std::string::npos);
   EXPECT_NE(error_of({service(ServiceKind::proxy, "p", 80)}).find("service p: it has no backend"), std::string::npos);
   ServiceConfig w = service(ServiceKind::http, "w", 80);
   w.http.files = "/nonexistent";
   EXPECT_NE(error_of({w}).find("service w: files: /nonexistent is not a directory"), std::string::npos);
   std::vector<ServiceConfig> many;
-  for (unsigned i = 0; i < 65; i++) many.push_back(service(ServiceKind::echo, std::to_string(i).c_str(), static_cast<uint16_t>(i + 1)));
+  for (unsigned i = 0; i < 65; i++)
+    many.push_back(service(ServiceKind::echo, std::to_string(i).c_str(), static_cast<uint16_t>(i + 1)));
   EXPECT_NE(error_of(many).find("more than 64 services"), std::string::npos);
 }
 
