@@ -119,27 +119,11 @@ Taken Machine::at_listener(ListenerId id, const InSegment& s) {
   // Third, check for a SYN. With FIN it is nobody's honest segment; fourth, anything else is dropped.
   if (!s.has(kTcpSyn) || s.has(kTcpFin)) return kHandled;
 
-  Listener& l = listener_[id];
-  if (l.options.backlog && l.connections >= l.options.backlog) {
-    core.count.listen_drops++;
-    return refused(DropReason::tcp_connections_full);
-  }
-  if (cookies_wanted()) return send_cookie(l, s);
-  Tcb* made = make(s.tuple, core.table.hash(s.tuple));
-  if (!made) {
-    core.count.listen_drops++;
-    core.count.connections_full++;
-    return refused(DropReason::tcp_connections_full);
-  }
+  if (full(listener_[id])) return refused(DropReason::tcp_connections_full);
+  if (cookies_wanted()) return send_cookie(listener_[id], s);
+  Tcb* made = make_passive(id, s);
+  if (!made) return refused(DropReason::tcp_connections_full);
   Tcb& c = *made;
-  const ListenOptions& o = l.options;
-  c.passive = true;
-  c.listener = id;
-  l.connections++;
-  c.path = s.path;
-  c.mtu = s.mtu;
-  c.user = o.user;
-  take_options(c, o.receive_buffer, o.send_buffer, o.nagle, o.keepalive, o.user_timeout);
   c.irs = s.seq;
   c.rcv_nxt = c.rx.advertised = c.rx.last_ack_sent = s.seq + 1;
   c.iss = initial_sequence(core.secrets, core.now, c.tuple);
@@ -156,6 +140,34 @@ Taken Machine::at_listener(ListenerId id, const InSegment& s) {
   // Text that comes with the SYN is not taken: the peer sends it again (TFO is left out).
   send_syn(core, c);
   return kHandled;
+}
+
+// The listener has as many connections as it may have.
+bool Machine::full(const Listener& l) {
+  if (!l.options.backlog || l.connections < l.options.backlog) return false;
+  core.count.listen_drops++;
+  return true;
+}
+
+// A connection of the listener's, with what it asks for. Null: there is no block.
+Tcb* Machine::make_passive(ListenerId id, const InSegment& s) {
+  Tcb* made = make(s.tuple, core.table.hash(s.tuple));
+  if (!made) {
+    core.count.listen_drops++;
+    core.count.connections_full++;
+    return nullptr;
+  }
+  Tcb& c = *made;
+  Listener& l = listener_[id];
+  const ListenOptions& o = l.options;
+  c.passive = true;
+  c.listener = id;
+  l.connections++;
+  c.path = s.path;
+  c.mtu = s.mtu;
+  c.user = o.user;
+  take_options(c, o.receive_buffer, o.send_buffer, o.nagle, o.keepalive, o.user_timeout);
+  return made;
 }
 
 // What both sides want: on entry ws_ok … say what this side offers.
@@ -248,27 +260,11 @@ Taken Machine::from_cookie(ListenerId id, const InSegment& s) {
     core.count.cookies_failed++;
     return no;
   }
-  Listener& l = listener_[id];
-  if (l.options.backlog && l.connections >= l.options.backlog) {
-    core.count.listen_drops++;
-    return refused(DropReason::tcp_connections_full);
-  }
-  Tcb* made = make(s.tuple, core.table.hash(s.tuple));
-  if (!made) {
-    core.count.listen_drops++;
-    core.count.connections_full++;
-    return kHandled;
-  }
+  // No room: silence, since the peer will send again, and there may be room by then.
+  Tcb* made = full(listener_[id]) ? nullptr : make_passive(id, s);
+  if (!made) return kHandled;
   Tcb& c = *made;
-  const ListenOptions& lo = l.options;
   core.count.cookies_received++;
-  c.passive = true;
-  c.listener = id;
-  l.connections++;
-  c.path = s.path;
-  c.mtu = s.mtu;
-  c.user = lo.user;
-  take_options(c, lo.receive_buffer, lo.send_buffer, lo.nagle, lo.keepalive, lo.user_timeout);
   c.irs = irs;
   c.rcv_nxt = c.rx.last_ack_sent = s.seq;
   const uint32_t buffer = c.rx.receive_buffer;

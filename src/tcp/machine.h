@@ -93,6 +93,8 @@ class Machine {
   void challenge(Tcb& c);
 
   // listen.cc
+  bool full(const Listener& l);
+  Tcb* make_passive(ListenerId id, const InSegment& s);
   void negotiate(Tcb& c, const wire::TcpOptions& o, bool peer_asks_ecn);
   Taken send_cookie(const Listener& l, const InSegment& s);
   Taken from_cookie(ListenerId id, const InSegment& s);
