@@ -5,6 +5,8 @@
 // A SYN makes a block in SYN-RECEIVED, until limits.cookie_mark of them are there. From then on SYNs are answered with
 // cookies, and no state is kept, until half of them are gone: a flood costs a SYN-ACK each, and no memory. Connections
 // that complete meanwhile come back in the ACK's numbers (cookie.h).
+#include <algorithm>
+
 #include "tcp/cookie.h"
 #include "tcp/isn.h"
 #include "tcp/machine.h"
@@ -212,8 +214,10 @@ void Machine::established(Tcb& c) {
 
 bool Machine::cookies_wanted() {
   const Limits& l = core.config.limits;
-  if (half_open_.size >= l.cookie_mark || half_open_.size >= l.half_open) cookies_ = true;
-  else if (half_open_.size <= l.cookie_mark / 2) cookies_ = false;
+  // However large the limits: half-open connections must not take the blocks of those that come in by cookie.
+  const uint32_t mark = std::min({l.cookie_mark, l.half_open, l.connections / 2});
+  if (half_open_.size >= mark) cookies_ = true;
+  else if (half_open_.size <= mark / 2) cookies_ = false;
   return cookies_;
 }
 
