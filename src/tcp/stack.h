@@ -111,6 +111,7 @@ class Stack {
   Outcome shutdown(Instant now, ConnId id);  // RFC 9293's CLOSE: no more to send; receiving goes on
   // The application is finished with it: the FIN follows what is queued, and no event comes any more; the handle is
   // stale. With data that it has not taken, or that comes later, the peer gets a reset (SHLD-3).
+  // What was handed out in data events counts as read, with or without receive_done.
   Outcome close(Instant now, ConnId id);
   Outcome abort(Instant now, ConnId id);   // RST; the handle is stale, no event comes
   // RST by somebody else's will: the application is told (failed, aborted). One that it has left is ended, too.
@@ -121,6 +122,7 @@ class Stack {
   Outcome set_user_timeout(ConnId id, Duration d);
 
   // --- views
+  // Connections that their application has left are shown, too (Info::orphan), though commands call their handle stale.
   std::optional<Info> info(Instant now, ConnId id) const;
   // Connections from slot `cursor` on; returns the cursor to go on with, 0 at the end.
   uint32_t list(Instant now, uint32_t cursor, unsigned most, void* to, void (*row)(void* to, const Info&)) const;
