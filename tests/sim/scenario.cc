@@ -37,7 +37,7 @@ tcp::Config config(Random& r) {
   t.nagle = r.chance(0.7);
   t.initial_window = static_cast<uint8_t>(r.of({1, 2, 4, 10, 10, 10}));
   t.delayed_ack = Duration::millis(r.of({1, 40, 40, 200, 400}));
-  t.time_wait = Duration::seconds(r.of({60, 240}));  // shorter, and a lost last ACK ends in a reset
+  t.time_wait = Duration::seconds(r.of({240, 300}));  // shorter, and a lost last ACK ends in a reset
   t.receive_buffer = static_cast<uint32_t>(r.magnitude(4000, 1 << 20));
   t.send_buffer = static_cast<uint32_t>(r.magnitude(4000, 1 << 20));
   // An opener that has nothing to send never learns that all its ACKs of the SYN-ACK were lost.
@@ -165,6 +165,10 @@ Scene scenario(uint64_t seed) {
   // A cookie has no memory: the opener's first segments, late, would open again what has ended, and a forged one that has
   // the right acknowledgment is answered with a reset that the opener believes.
   if (s.config[1].limits.cookie_mark == 0) s.link[0].duplicate = s.link[0].reorder = s.link[0].forge = 0;
+  // Nor is its SYN-ACK repeated: an opener that has nothing to say could wait for ever (RFC 4987 3.6).
+  if (s.config[1].limits.cookie_mark == 0)
+    for (Pair& p : s.pairs)
+      if (p.plan[0].send == 0) p.plan[0].send = p.plan[1].receive = 1;
   for (const Pair& p : s.pairs)
     for (const Plan& plan : p.plan)
       if (plan.end == Plan::End::abort) s.config[1].limits.cookie_mark = 1024;
