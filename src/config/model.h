@@ -157,7 +157,7 @@ struct Tcp {
   bool sack = true, timestamps = true, window_scaling = true, nagle = true;
   unsigned initial_window = 10, hop_limit = 64;
   uint64_t receive_buffer = 256 * 1024, send_buffer = 256 * 1024;  // bytes
-  unsigned syn_retries = 6, syn_ack_retries = 5;
+  unsigned syn_retries = 7, syn_ack_retries = 5;
   Duration rto_initial = Duration::seconds(1), rto_min = Duration::millis(200), rto_max = Duration::seconds(60);
   Duration give_up = Duration::seconds(924), delayed_ack = Duration::millis(40);
   Duration time_wait = Duration::seconds(60), fin_wait_2 = Duration::seconds(60);

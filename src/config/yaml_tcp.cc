@@ -86,7 +86,7 @@ void option_keys(Object<Tcp>& o) {
 void time_keys(Object<Tcp>& o) {
   fold(o, "rto", "The retransmission timeout.", rto_keys());
   o.key("syn-retries", "How often our own SYN is sent again before the attempt fails.", number<unsigned>(0, 20),
-        &Tcp::syn_retries, 6);
+        &Tcp::syn_retries, 7);
   o.key("syn-ack-retries", "How often a SYN-ACK is sent again.", number<unsigned>(0, 20), &Tcp::syn_ack_retries, 5);
   o.key("give-up", "Data unacknowledged for so long ends the connection (RFC 9293's R2).",
         duration(Duration::seconds(1), Duration::seconds(86400)), &Tcp::give_up, "924s");

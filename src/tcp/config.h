@@ -30,7 +30,7 @@ struct Tuning {
   bool nagle = true;             // default of new connections
   uint8_t initial_window = 10;   // segments (RFC 6928)
   uint8_t hop_limit = 64;
-  uint8_t syn_retries = 6;       // of our SYN; 127 s with doubling
+  uint8_t syn_retries = 7;       // of our SYN; 183 s (RFC 9293 3.8.3 MUST-23: 3 minutes at least)
   uint8_t syn_ack_retries = 5;
   Duration rto_initial = Duration::seconds(1);    // RFC 6298 2.1
   Duration rto_min = Duration::millis(200), rto_max = Duration::seconds(60);

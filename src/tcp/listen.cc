@@ -212,10 +212,14 @@ void Machine::established(Tcb& c) {
 
 // ---- cookies
 
-bool Machine::cookies_wanted() {
+// However large the limits: half-open connections must not take the blocks of those that come in by cookie.
+uint32_t Machine::cookie_mark() const {
   const Limits& l = core.config.limits;
-  // However large the limits: half-open connections must not take the blocks of those that come in by cookie.
-  const uint32_t mark = std::min({l.cookie_mark, l.half_open, l.connections / 2});
+  return std::min({l.cookie_mark, l.half_open, l.connections / 2});
+}
+
+bool Machine::cookies_wanted() {
+  const uint32_t mark = cookie_mark();
   if (half_open_.size >= mark) cookies_ = true;
   else if (half_open_.size <= mark / 2) cookies_ = false;
   return cookies_;

@@ -48,7 +48,7 @@ class Machine {
   Taken at_closed(const InSegment& s);
   Outcome connect(const ConnectOptions& o, ConnId& id);
   void established(Tcb& c);  // from SYN-RECEIVED or SYN-SENT
-  bool cookies() const { return cookies_; }
+  bool cookies() const { return cookies_ && half_open_.size > cookie_mark() / 2; }
   uint32_t listeners() const { return listeners_used_; }
 
   // --- receive_text.cc
@@ -101,6 +101,7 @@ class Machine {
   void take_options(Tcb& c, uint32_t receive_buffer, uint32_t send_buffer, bool nagle, bool keepalive, Duration timeout);
   bool pick_port(const ConnectOptions& o, Tuple& t);
   bool cookies_wanted();
+  uint32_t cookie_mark() const;
 
   // receive_text.cc
   Taken in_order(Tcb& c, rte_mbuf* m, uint16_t offset, uint16_t length);

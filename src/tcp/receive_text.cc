@@ -11,6 +11,7 @@
 // segments close the window before they pin the pool. Since the announced edge never moves back, a peer that sends
 // single bytes into an announced window can overdraw: small segments are then copied behind the one before, and at twice
 // the receive buffer segments are dropped.
+#include <algorithm>
 #include <cstring>
 
 #include "tcp/machine.h"
@@ -45,11 +46,21 @@ uint32_t window_step(const Tcb& c) {
   return half < mss ? half : mss;
 }
 
+// The last quarter of the buffers is for connections that hold little: a few whose readers do not read can fill the
+// rest, and must not end everybody's service.
+constexpr uint32_t kModest = 16 * 1024;  // bytes of charge
+bool buffers_are_scarce(const Core& core) { return core.buffers.held() > core.buffers.most() / 4 * 3; }
+
+bool keep(Core& core, const Tcb& c, const rte_mbuf* m, uint32_t length) {
+  const uint32_t charge = c.rx.charge + charge_of(length);
+  if (charge > 2 * c.rx.receive_buffer || (charge > kModest && buffers_are_scarce(core))) return false;
+  return core.buffers.adopt(m);
+}
+
 // Where the window could end.
 Seq possible_edge(const Core& core, const Tcb& c) {
-  // With three quarters of the buffers gone, windows do not open any more until applications have used some up.
-  if (core.buffers.held() > core.buffers.most() / 4 * 3) return c.rcv_nxt;
-  const uint32_t room = c.rx.receive_buffer > c.rx.charge ? c.rx.receive_buffer - c.rx.charge : 0;
+  const uint32_t limit = buffers_are_scarce(core) ? std::min(c.rx.receive_buffer, kModest) : c.rx.receive_buffer;
+  const uint32_t room = limit > c.rx.charge ? limit - c.rx.charge : 0;
   const uint32_t tellable = uint32_t{UINT16_MAX} << c.rcv_wind_shift;
   return c.rcv_nxt + (room < tellable ? room : tellable);
 }
@@ -170,7 +181,7 @@ Taken Machine::in_order(Tcb& c, rte_mbuf* m, uint16_t offset, uint16_t length) {
   if (coalesce(c, m, offset, length)) {
     core.count.coalesced++;
     taken = kHandled;
-  } else if (rx.charge + charge_of(length) > 2 * rx.receive_buffer || !core.buffers.adopt(m)) {
+  } else if (!keep(core, c, m, length)) {
     core.count.memory_dropped++;
     rx.quick_ack = true;
     core.mark(c);
@@ -295,7 +306,7 @@ Taken Machine::out_of_order(Tcb& c, rte_mbuf* m, Seq begin, uint16_t offset, uin
     const bool many = rx.ahead_buffers >= core.config.limits.out_of_order ||
                       rx.charge + charge_of(rest) > 2 * rx.receive_buffer;
     if (many && at) drop_furthest(c);
-    if ((many && !at) || !core.buffers.adopt(m)) {
+    if ((many && !at) || !keep(core, c, m, rest)) {
       core.count.out_of_order_dropped++;
       taken = refused(DropReason::tcp_memory);
     } else {
