@@ -6,12 +6,17 @@
 
 #include <vector>
 
+// EAL's heap; a test that fills it says how large it is before it includes this.
+#ifndef SLUICE_TEST_MEGABYTES
+#define SLUICE_TEST_MEGABYTES "640"
+#endif
+
 namespace sluice::test {
 
 class EalEnvironment : public ::testing::Environment {
  public:
   void SetUp() override {
-    static const char* args[] = {"test",     "--no-huge",      "--no-shconf",   "-m", "640",
+    static const char* args[] = {"test",     "--no-huge",      "--no-shconf",   "-m", SLUICE_TEST_MEGABYTES,
                                  "--no-pci", "--no-telemetry", "--log-level=4", "--lcores", "0@0"};
     std::vector<char*> argv;
     for (const char* a : args) argv.push_back(const_cast<char*>(a));

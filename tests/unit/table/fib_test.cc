@@ -6,6 +6,7 @@
 #include <random>
 #include <unordered_map>
 
+#define SLUICE_TEST_MEGABYTES "256"  // for the table that does not fit
 #include "tests/unit/eal_env.h"
 
 namespace sluice {
