@@ -456,13 +456,13 @@ def scans_leave_it_standing():
 
 @test
 def many_connections_at_a_time():
-    """As many as two file tables allow, each with a line through it."""
-    code = ("import socket, resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (5000, 5000))\nall = []\n"
-            "for i in range(4000):\n s = socket.create_connection(('%s', 7), 10)\n s.sendall(b'%%d' %% i)\n all.append(s)\n"
+    """Each with a line through it."""
+    code = ("import socket, resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (11000, 11000))\nall = []\n"
+            "for i in range(10000):\n s = socket.create_connection(('%s', 7), 10)\n s.sendall(b'%%d' %% i)\n all.append(s)\n"
             "for i, s in enumerate(all): assert s.recv(100) == b'%%d' %% i\nprint('all')" % BOX)
     with Running() as rpc:
         p = subprocess.Popen(lab.argv("client", "python3", "-c", code), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        until(lambda: service(rpc, "echo")["connections"] >= 4000 or p.poll() is not None, 60, "4000 connections")
+        until(lambda: service(rpc, "echo")["connections"] >= 10000 or p.poll() is not None, 60, "10000 connections")
         check(p.communicate(timeout=30)[0].strip() == "all", "a connection failed")
         until(lambda: service(rpc, "echo")["connections"] == 0, 30, "they end")
 
