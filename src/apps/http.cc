@@ -179,7 +179,8 @@ HttpReply Http::choose_for(HttpRequest& q, const Response*& fixed) {
     return reply_of(r, q.head(), last);
   };
   if (!q.get() && !q.head()) return reply_of(content_->error(405), false, last);
-  const std::string_view path = q.path();
+  HttpRequest::PathRoom room;
+  const std::string_view path = q.path(room);
   if (path.empty()) {
     counters_->bad_requests.add(1);
     return bad(400);

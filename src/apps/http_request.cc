@@ -206,7 +206,7 @@ bool HttpRequest::not_modified(std::string_view etag, int64_t modified) const {
   return since >= 0 && modified <= since;
 }
 
-std::string_view HttpRequest::path() {
+std::string_view HttpRequest::path(PathRoom& room) const {
   std::string_view t = target_.view();
   if (!t.starts_with('/')) {  // absolute form (RFC 9112 3.2.2)
     const size_t authority = t.find("://");
@@ -217,8 +217,8 @@ std::string_view HttpRequest::path() {
   }
   t = t.substr(0, t.find_first_of("?#"));
   if (t.find('%') == t.npos) return t;
-  char* to = target_.data();
-  char* const begin = to;
+  char* const begin = room.data();
+  char* to = begin;
   for (size_t i = 0; i < t.size(); i++) {
     char c = t[i];
     if (c == '%') {

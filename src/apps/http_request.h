@@ -32,7 +32,6 @@ class ShortText {
   }
   bool too_long() const { return long_; }
   std::string_view view() const { return {text_.data(), n_}; }
-  char* data() { return text_.data(); }
 
  private:
   uint32_t n_;
@@ -61,8 +60,10 @@ class HttpRequest {
   // If-None-Match and If-Modified-Since say that the client has this version (RFC 9110 13.2.2).
   bool not_modified(std::string_view etag, int64_t modified) const;
   std::string_view target() const { return target_.view(); }
-  // The target's path, percent-decoded in place, without its query. Empty: not one that a resource can have. Once.
-  std::string_view path();
+  // The target's path without its query, percent-decoded into `room` if there is something to decode. Empty: not one that
+  // a resource can have.
+  using PathRoom = std::array<char, kTarget>;
+  std::string_view path(PathRoom& room) const;
 
  private:
   static const http_parser_settings& callbacks();

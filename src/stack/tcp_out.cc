@@ -100,6 +100,7 @@ TcpHdr header_of(const tcp::OutSegment& s, unsigned header, uint32_t at, uint32_
 }  // namespace
 
 bool TcpIp::send(const tcp::OutSegment& s) {
+  if (!turn_) return false;  // the box has stopped: there is no way out any more
   Turn& t = *turn_;
   if (!stays_on_its_link(t, s)) return false;
   const bool v4 = s.tuple.local.family == 4;

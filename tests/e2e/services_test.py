@@ -284,6 +284,24 @@ def a_proxy_splices_bulk_both_ways():
         server.wait()
 
 
+@test
+def it_stops_cleanly_with_sessions_open():
+    need("socat")
+    server = lab.spawn("server", "socat", "TCP-LISTEN:8005,reuseaddr,fork", "EXEC:cat")
+    config = write("held.yaml", TWO_PORTS + "- {name: front, port: 7, proxy: {backends: [198.18.2.10:8005]}}\n")
+    holder = None
+    try:
+        until(lambda: ":8005 " in lab.run("server", "ss", "-Hltn").stdout, 10, "the backend listens")
+        with Running(config, []) as rpc:
+            holder = lab.spawn("client", "socat", "TCP:%s:7" % BOX, "EXEC:sleep 60")
+            until(lambda: service(rpc, "front")["connections"] == 1, 10, "a session is open")
+    finally:
+        for p in (server, holder):
+            if p:
+                p.kill()
+                p.wait()
+
+
 PROXY_V2 = """
 import socket, struct
 s = socket.create_server(('', 8004))

@@ -284,6 +284,9 @@ TEST(Http, TheAccessLogSaysWhoAskedForWhat) {
   EXPECT_TRUE(std::string_view(r[0].target).starts_with("/path"));
   EXPECT_TRUE(std::string_view(r[1].target).starts_with("/path")) << r[1].target;
   EXPECT_EQ(r[2].status, 501);
+  h.get(get("/%61%2etxt?x=1"));
+  ASSERT_EQ(log.drain(r), 1u);
+  EXPECT_EQ(std::string_view(r[0].target), "/%61%2etxt?x=1") << "as it was asked for";
 }
 
 TEST(EventLog, IsLimitedInRateAndNeverWaits) {
