@@ -22,7 +22,8 @@ Running::Prepared Running::prepare(const std::string& text, const std::string& f
   config::Loaded loaded = config::load_text_for(file_, text, file_name, set_);
   p.result.mistakes = std::move(loaded.mistakes);
   if (!p.result.mistakes.empty()) {
-    p.result.summary = "refused: " + std::to_string(p.result.mistakes.size()) + " mistakes in " + file_name;
+    const size_t n = p.result.mistakes.size();
+    p.result.summary = "refused: " + std::to_string(n) + (n == 1 ? " mistake in " : " mistakes in ") + file_name;
     return p;
   }
   for (const std::string& what : config::needs_restart(model_, loaded.model))

@@ -60,10 +60,12 @@ std::string services_view(const json& r) {
   Table b({"BACKEND", "OF", "STATE", ">CONNS", ">TOTAL", ">FAILED", ">IN", ">OUT"});
   std::string trouble;
   for (const json& s : r) {
-    t.row({text(s, "name"), text(s, "kind"), joined(s["listen"]), counted(s, "connections"), counted(s, "accepted"),
+    // What a change has ended shows until its last connection is gone; it listens no more.
+    const bool ending = s.value("draining", false);
+    t.row({text(s, "name"), text(s, "kind"), ending ? "ending" : joined(s["listen"]), counted(s, "connections"), counted(s, "accepted"),
            text(s, "kind") == "http" ? counted(s, "requests") : "-", rate(number(s, "bytes_in"), "B"),
            rate(number(s, "bytes_out"), "B")});
-    for (const json& x : s["backends"])
+    for (const json& x : ending ? json::array() : s["backends"])
       b.row({text(x, "address"), text(s, "name"),
              std::string(x.value("up", false) ? "up" : "down") +
                  (x["since_seconds"].is_null() ? "" : " " + span(number(x, "since_seconds"))),
