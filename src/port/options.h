@@ -21,6 +21,13 @@ struct KernelMatch {
   uint16_t port = 0;          // either port, host order; 0: any
 };
 
+// The maps of the box that every port's early-drop program shares (bpf/maps.h): descriptors that src/shed owns and that
+// live as long as the box. -1: the box has none, and the program makes empty ones of its own.
+struct ShedMaps {
+  int control = -1, policy = -1, hints = -1, sources = -1, destinations = -1, syns = -1;
+  int slots4 = -1, groups = -1, list6 = -1;  // array-of-maps, two slots each
+};
+
 struct FaultOptions {         // share of packets, 0..1; seeded
   double loss = 0, duplicate = 0, reorder = 0, corrupt = 0;
   Duration delay{}, jitter{};
@@ -56,6 +63,8 @@ struct Options {
   bool allow_default_route = false;  // "take-default-route: yes" in the file
   unsigned ring_size = 2048;
   std::vector<KernelMatch> kernel;
+  ShedMaps shed;
+  bool dispatcher = false;    // attach through libxdp's dispatcher, beside other programs
   enum class Checksum : uint8_t { automatic, trust, repair, refuse } checksum = Checksum::automatic;
   // DPDK
   unsigned rx_descriptors = 1024, tx_descriptors = 1024;

@@ -10,8 +10,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
+
+#include "maps.h"
 
 #include "base/drop_reason.h"
 #include "base/instant.h"
@@ -37,6 +40,16 @@ struct Info {
   bool tx_checksum = false;         // IPv4, TCP and UDP checksums by PKT_TX_ flags
 };
 
+struct EarlyCount {  // bpf/maps.h
+  sluice_outcome outcome;
+  sluice_class cls;
+  uint64_t frames;
+};
+
+struct Occupancy {  // of a queue of frames or of free buffers
+  unsigned used = 0, size = 0;  // size 0: not known
+};
+
 struct Stats {  // since the port was opened
   bool link_up = false;
   uint64_t link_changes = 0;
@@ -47,7 +60,13 @@ struct Stats {  // since the port was opened
   uint64_t kernel_passed = 0;  // frames that `kernel:` left to the kernel
   uint64_t tx_errors = 0;   // accepted by tx_burst, then refused below (also counted in tx_packets)
   uint64_t rx_rejected = 0; // received, but not an mbuf the path can take (snapped, chained, too long): freed here
-  std::vector<std::pair<DropReason, uint64_t>> rejected;  // rx_rejected, by reason
+  std::vector<std::pair<DropReason, uint64_t>> rejected;  // rx_rejected and early drops, by reason
+  // Of the port's early-drop program. Frames that it dropped are in `rejected`; so that the accounting closes down to it:
+  //   seen = early_dropped + answered + kernel_passed + handed_up (redirected),
+  //   handed_up = frames that rx_burst gave + missed_in_socket + what waits in the socket.
+  bool early = false;         // there is one
+  uint64_t early_seen = 0, early_dropped = 0, answered = 0, handed_up = 0, missed_in_socket = 0;
+  std::vector<EarlyCount> early_counts;  // by outcome and class; zeros left out
   unsigned held = 0;        // mbufs in the port's rings now: fill, receive, transmit, completion
   std::vector<std::pair<std::string, uint64_t>> extended;
 };
@@ -77,6 +96,12 @@ class Port {
   // The next moment at which rx_burst will have something by itself (replayed or delayed frames).
   virtual Instant next_event() const { return Instant::never(); }
   virtual bool exhausted() const { return false; }  // a capture that is read to its end
+  // Frames that wait for rx_burst; buffers that the device may still receive into. A few memory reads.
+  virtual Occupancy rx_waiting(unsigned queue) { (void)queue; return {}; }
+  virtual Occupancy rx_buffers(unsigned queue) { (void)queue; return {}; }
+  // Where the queue's shed level is written for the verdict in front of this port; null: there is none, and the worker
+  // runs the verdict itself. Constant from start() to stop().
+  virtual sluice_queue* early_drop(unsigned queue) { (void)queue; return nullptr; }
 
   // --- control thread
   virtual const Info& info() const = 0;
@@ -87,6 +112,9 @@ class Port {
   // every lcore has left its current turn, so that what a queue used may be destroyed.
   virtual std::vector<Event> maintain(const std::function<void()>& quiesce) { (void)quiesce; return {}; }
   virtual bool link_up() const = 0;  // any thread
+  // Asks the NIC itself to drop what comes from these prefixes, instead of those of the call before (rte_flow). Returns
+  // how many it took: the first so many; the verdict drops the rest.
+  virtual size_t drop_in_hardware(std::span<const Prefix> blocked) { (void)blocked; return 0; }
 };
 
 }  // namespace sluice::port

@@ -23,6 +23,9 @@ class Wrapper : public Port {
   void disarm(unsigned q) override { inner_->disarm(q); }
   Instant next_event() const override { return inner_->next_event(); }
   bool exhausted() const override { return inner_->exhausted(); }
+  Occupancy rx_waiting(unsigned q) override { return inner_->rx_waiting(q); }
+  Occupancy rx_buffers(unsigned q) override { return inner_->rx_buffers(q); }
+  sluice_queue* early_drop(unsigned q) override { return inner_->early_drop(q); }
   const Info& info() const override { return inner_->info(); }
   Stats stats() const override { return inner_->stats(); }
   Status start() override { return inner_->start(); }
@@ -31,6 +34,7 @@ class Wrapper : public Port {
     return inner_->maintain(quiesce);
   }
   bool link_up() const override { return inner_->link_up(); }
+  size_t drop_in_hardware(std::span<const Prefix> blocked) override { return inner_->drop_in_hardware(blocked); }
 
  protected:
   std::unique_ptr<Port> inner_;

@@ -1,0 +1,59 @@
+// The block and allow list: prefixes of both families, with or without an end, in memory that the verdict reads
+// (bpf/maps.h: DIR-24-8 for IPv4, fingerprints by length for IPv6).
+//
+// The longest prefix that holds the source decides, whichever its action; an address under none passes on. A prefix has
+// one entry of each origin: what was given by command stands before what the file says, until it ends or is removed;
+// bogons come last.
+//
+// Single changes are made in place: every packet sees the list before or after, for its own source. replace() builds
+// the other slot and swaps. Threads: control thread alone.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "base/instant.h"
+#include "base/result.h"
+#include "shed/policy.h"
+
+namespace sluice::shed {
+
+class ListMemory;  // two slots of slots4, groups and list6: BPF maps, or plain memory
+
+enum class Origin : uint8_t { command, file, bogon };
+
+class PrefixList {
+ public:
+  static constexpr size_t kMost = 2'000'000;  // entries; above, add and replace say so
+
+  PrefixList(std::unique_ptr<ListMemory> memory, sluice_control* control, uint64_t k0, uint64_t k1);
+  ~PrefixList();
+
+  // Errors change nothing: full, no memory for a map, more than SLUICE_MAX_LENGTHS6 lengths of IPv6 prefixes.
+  Status add(const ListEntry& e, Origin from, Instant until = Instant::never());
+  bool remove(const Prefix& p, Origin from);     // false: there is none
+  // All entries of an origin at once, for all packets at one moment.
+  Status replace(Origin from, std::vector<ListEntry> all, Instant until = Instant::never());
+  size_t expire(Instant now);                    // returns how many ended
+  Instant next_expiry() const;
+
+  struct View {
+    ListEntry entry;
+    Origin from;
+    Instant until;  // never(): no end
+  };
+  size_t size() const;
+  size_t size(Origin from, sluice_action a) const;
+  size_t memory_bytes() const;
+  // In order of address, from position `from` on; at most `n`.
+  void visit(size_t from, size_t n, const std::function<void(const View&)>& f) const;
+  std::optional<View> find(const IpAddr& a) const;   // what the verdict says of this source, and why
+  std::vector<Prefix> blocked(size_t at_most) const; // for rte_flow
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::shed
