@@ -13,6 +13,17 @@
 
 #include "syn_cookie.h"
 
+/* Shapes of the shared maps, all mmapable arrays (BPF_F_MMAPABLE) whose memory is that of the structure below, since
+   every value is a multiple of eight bytes; none is larger than old kernels allow (4 MiB):
+     control       1 of struct sluice_control
+     policy        2 of struct sluice_policy
+     hints         SLUICE_HINT_CELLS of struct sluice_hint_cell
+     sources, destinations, syns   SLUICE_BUCKET_SETS of struct sluice_bucket_set, each
+     slots4        array-of-maps, 2: arrays of SLUICE_SLOTS4_ROWS of struct sluice_slots4_row
+     groups        array-of-maps, 2: arrays of struct sluice_group, with BPF_F_INNER_MAP, of any length
+     list6         array-of-maps, 2: arrays of struct sluice_bucket6, with BPF_F_INNER_MAP, of any length
+   and of a port's own: queues, SLUICE_MAX_QUEUES of struct sluice_queue, mmapable; counts, SLUICE_COUNTS, per CPU. */
+
 #define SLUICE_MAX_QUEUES 64          /* entries of xsks and queues */
 #define SLUICE_MAX_KERNEL_RULES 32
 #define SLUICE_MAX_KERNEL_ADDRESSES 1024
@@ -158,6 +169,7 @@ struct sluice_list_info { /* of one slot of the prefix lists */
   __u32 mask6;                       /* buckets of the slot's list6, less one */
   __u32 lengths6;
   __u8 length6[SLUICE_MAX_LENGTHS6]; /* prefix lengths in use, longest first */
+  struct sluice_cookie_key key;      /* of the hash in list6.h */
 };
 struct sluice_control {
   __u32 policy;     /* slot in force: 0, 1 */
@@ -186,10 +198,11 @@ struct sluice_bucket_way {
   __u64 tag; /* keyed hash of family and prefix; 0: empty */
   __u64 tat; /* ns */
 };
+struct sluice_bucket_set { /* one cache line */
+  struct sluice_bucket_way way[SLUICE_BUCKET_WAYS];
+};
 struct sluice_buckets {
-  struct {
-    struct sluice_bucket_way way[SLUICE_BUCKET_WAYS];
-  } set[SLUICE_BUCKET_SETS];
+  struct sluice_bucket_set set[SLUICE_BUCKET_SETS];
 };
 
 /* ---- prefix lists. In two slots, of which control.lists is in force.
@@ -200,10 +213,14 @@ struct sluice_buckets {
 enum sluice_action { SLUICE_ACTION_NONE, SLUICE_ACTION_BLOCK, SLUICE_ACTION_ALLOW, SLUICE_ACTION_BOGON, SLUICE_ACTIONS };
 
 #define SLUICE_SLOTS4 (1u << 24)
+#define SLUICE_SLOTS4_ROWS (SLUICE_SLOTS4 / 256)
+struct sluice_slots4_row { /* of a /16; no unit of its own, but what a map's element can be */
+  __u32 slot[256];
+};
 struct sluice_slots4 {
   __u32 slot[SLUICE_SLOTS4];
 };
-struct sluice_group { /* one cache line */
+struct sluice_group { /* one cache line; address a is in bits 2 * (a % 32) of word[a % 256 / 32] */
   __u64 word[8];
 };
 #define SLUICE_LIST6_PROBES 4
