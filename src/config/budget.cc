@@ -25,6 +25,9 @@ constexpr uint64_t kRingBytes = 8 * 4;                       // AF_XDP: a slot i
 constexpr uint64_t kWorkerBytes = 4ull << 20;                // hand-off rings, pipeline scratch, stacks
 constexpr uint64_t kConnectionBytes = 1024;                  // control block, its place in the table, timers
 constexpr uint64_t kChunkBytes = 48, kRecordBytes = 64;      // of what is queued and in flight
+constexpr uint64_t kShedBytes = 24ull << 20;                 // hints, rates, policy
+constexpr uint64_t kShedListBytes = 2 * (64ull << 20);       // two slots of 2^24 IPv4 prefixes
+constexpr uint64_t kShedPrefixBytes = 192;                   // of an entry: the control side's, and groups in both slots
 constexpr uint64_t kBaseBytes = 96ull << 20;                 // EAL, libraries, control side
 constexpr unsigned kSnapshots = 2;                           // while one replaces another both are there
 
@@ -86,6 +89,10 @@ Budget memory_budget(const Model& m, const RouteCount& from_files) {
   const uint64_t stacks = m.services.empty() ? 0 : std::max<uint64_t>(m.system.stacks.size(), 1);
   part("TCP connections", stacks * (m.tcp.connections * kConnectionBytes + m.tcp.chunks * kChunkBytes +
                                     m.tcp.records * kRecordBytes));
+  const Shed& s = m.shed;
+  const uint64_t listed = s.block.items.size() + s.block.from_files.size() + s.allow.items.size() + s.allow.from_files.size();
+  const bool lists = listed || s.bogons != Shed::Bogons::no;
+  part("early drop", kShedBytes + (lists ? kShedListBytes : 0) + listed * kShedPrefixBytes);
   part("program", kBaseBytes);
   std::stable_sort(b.parts.begin(), b.parts.end(), [](auto& x, auto& y) { return x.second > y.second; });
   return b;

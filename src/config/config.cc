@@ -89,6 +89,7 @@ Loaded load(const std::string& text, const std::string& name, const Overrides& s
     RouteCount from_files;
     if (folder) from_files = open_route_files(l.model, *folder, f);
     if (folder) find_folders(l.model, *folder, f);
+    if (folder) read_shed_files(l.model, folder->string(), f);
     Findings all(doc, l.mistakes);
     if (l.mistakes.empty()) check_memory_limit(l, all, from_files);
     if (folder && l.mistakes.empty())

@@ -1,5 +1,5 @@
 // What a running box can take over. Live: addresses, link-local addresses and reverse-path of ports, routes,
-// neighbor timers and static neighbors, ICMP limits, the filter, services, reassembly-timeout and memory-limit.
+// neighbor timers and static neighbors, ICMP limits, the filter, services, shed, reassembly-timeout and memory-limit.
 #include <algorithm>
 
 #include "config/config.h"
@@ -95,6 +95,7 @@ void compare_port(const Port& a, const Port& b, Changes& c) {
   c.compare(a.ring_size, b.ring_size, p + "ring");
   c.compare(a.kernel, b.kernel, p + "kernel");
   c.compare(a.exception, b.exception, p + "exception");
+  c.compare(a.dispatcher, b.dispatcher, p + "dispatcher");
   c.compare(a.capture, b.capture, p + "capture");
   c.compare(a.pcap_out, b.pcap_out, p + "out");
   c.compare(a.fault, b.fault, p + "fault");

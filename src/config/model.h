@@ -60,6 +60,7 @@ struct Port {
   unsigned ring_size = 2048;
   std::vector<Match> kernel;  // empty: none
   std::vector<Match> exception;
+  bool dispatcher = false;  // beside other XDP programs
   std::string capture, pcap_out;
   Fault fault;
   Generator generator;
@@ -234,6 +235,68 @@ struct Service {
   bool operator==(const Service&) const = default;
 };
 
+// What is dropped in front of the dataplane. Rates are frames a second; per_second 0: no limit.
+struct ShedRate {
+  uint64_t per_second = 0, burst = 0;  // burst 0: a tenth of a second's
+  bool operator==(const ShedRate&) const = default;
+};
+
+struct ShedPrefixRate : ShedRate {  // of each prefix of that length
+  uint8_t length4 = 32, length6 = 64;
+  bool operator==(const ShedPrefixRate&) const = default;
+};
+
+enum class ShedClass : uint8_t { control, established, fresh, rest };  // as in the file: new
+inline constexpr unsigned kShedClasses = 4;
+
+struct ShedPorts {
+  uint8_t proto = 17;
+  PortSpan span;
+  bool operator==(const ShedPorts&) const = default;
+};
+
+struct ShedClassRule {             // matches where each list that is not empty has a match
+  ShedClass cls = ShedClass::rest;
+  std::vector<Prefix> prefixes;    // either end
+  std::vector<uint8_t> protocols;
+  std::vector<PortSpan> ports;     // either end
+  uint64_t dscp = 0;               // a bit each; 0: any
+  bool operator==(const ShedClassRule&) const = default;
+};
+
+struct ShedListItem {
+  Prefix prefix;
+  std::string file;  // not empty: a file of prefixes; load_file() makes it relative to the configuration's folder
+  bool operator==(const ShedListItem&) const = default;
+};
+
+struct ShedList {
+  std::vector<ShedListItem> items;
+  std::vector<Prefix> from_files;  // filled in by load_file()
+  bool operator==(const ShedList&) const = default;
+};
+
+inline constexpr unsigned kMaxShedRules = 64;       // class rules, multiplied out
+inline constexpr size_t kMaxShedPrefixes = 2'000'000;  // of both lists
+
+struct Shed {
+  bool governor = true;
+  ShedList block, allow;
+  enum class Bogons : uint8_t { no, martian, full } bogons = Bogons::no;
+  bool malformed = false, tcp_flags = false;
+  std::vector<uint8_t> block_protocols;
+  std::vector<ShedPorts> block_ports;    // destinations
+  std::vector<uint16_t> amplification;   // UDP source ports
+  ShedRate icmp;
+  uint32_t icmp_size = 0;                // bytes of IP; 0: any
+  ShedPrefixRate source{{}, 32, 64}, destination{{}, 32, 128};
+  ShedRate classes_rate[kShedClasses] = {{20000, 2000}, {}, {}, {}};  // of a port, by ShedClass
+  ShedRate syn{1000, 1000};
+  bool syn_always = false, syn_cookies = true;
+  std::vector<ShedClassRule> classes;
+  bool operator==(const Shed&) const = default;
+};
+
 struct Model {
   unsigned version = 1;
   System system;
@@ -248,6 +311,7 @@ struct Model {
   Filter filter;
   Tcp tcp;
   std::vector<Service> services;
+  Shed shed;
 };
 
 }  // namespace sluice::config

@@ -44,6 +44,10 @@ void Findings::add(const std::string& path, std::string message) {
     mistakes_.push_back(doc_.at(doc_.locate(path), path, std::move(message)));
 }
 
+void Findings::add(Mistake m) {
+  if (mistakes_.size() < Reader::kMaxMistakes) mistakes_.push_back(std::move(m));
+}
+
 bool Findings::doubtful(std::string_view path) const {
   auto below = [](std::string_view child, std::string_view parent) {
     return child.starts_with(parent) &&
@@ -129,6 +133,7 @@ void validate(const Model& m, Findings& f) {
   validate_filter(m, f);
   validate_tcp(m, f);
   validate_services(m, f);
+  validate_shed(m, f);
 }
 
 }  // namespace sluice::config

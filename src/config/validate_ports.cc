@@ -95,6 +95,7 @@ void check_driver_keys(const Port& p, const std::string& base, Findings& f) {
       {"xdp-mode", {D::automatic, D::af_xdp}, "remove it"},
       {"busy-poll", {D::automatic, D::af_xdp}, "remove it"},
       {"take-default-route", {D::automatic, D::af_xdp}, "remove it"},
+      {"dispatcher", {D::automatic, D::af_xdp}, "remove it"},
       {"kernel", {D::automatic, D::af_xdp}, "use 'exception', which works with every driver"},
       {"out", {D::pcap}, "use 'capture', which works with every driver"},
       {"generator", {D::generator}, "set 'driver: generator', or remove it"},

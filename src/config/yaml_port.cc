@@ -192,6 +192,10 @@ void af_xdp_keys(Object<Port>& o) {
   o.key("ring", "Slots of each ring, a power of two.", number<unsigned>(64, 32768), &Port::ring_size, 2048);
   o.key("kernel", "Traffic that stays with the machine's kernel: [ssh] keeps your login. Nothing by default.",
         matches(), &Port::kernel);
+  o.key("dispatcher",
+        "yes: attach early drop through libxdp's dispatcher, beside other XDP programs on the interface, where the kernel "
+        "can. no: alone.",
+        boolean(), &Port::dispatcher, false);
   o.key("exception",
         "Traffic to the box that is handed to the machine through a TAP interface of the port's name, for "
         "BGP or DHCP daemons.",

@@ -239,6 +239,7 @@ Type<std::string> text(size_t low, size_t high, const std::string& what, const s
                        bool (*good)(std::string_view) = nullptr);
 Type<Duration> duration(Duration low, Duration high);   // 250ms, 30s, 5m
 Type<uint64_t> byte_size(uint64_t low, uint64_t high);  // 512 MiB, 2 GiB
+Type<uint64_t> packet_rate(uint64_t low, uint64_t high, const std::string& what);  // 500, 10k, 2M
 const Type<double>& percent();                          // 0.5%; the value is a share, 0..1
 const Type<unsigned>& octal_mode();
 const Type<Mac>& mac_address();
@@ -256,6 +257,7 @@ inline constexpr const char* kPortNamePattern = "^[A-Za-z][A-Za-z0-9_-]{0,14}$";
 
 std::string format_duration(Duration d);
 std::string format_bytes(uint64_t bytes);
+std::string format_count(uint64_t n);  // 10k, 2M
 
 // The sections, one file each.
 const Object<Model>& root_keys();
@@ -269,12 +271,14 @@ const Object<Route>& route_keys();
 const Object<Filter>& filter_keys();
 const Object<Tcp>& tcp_keys();
 const Object<Service>& service_keys();
+const Object<Shed>& shed_keys();
 
 // Parsed values against each other: references, overlaps, what can never work.
 class Findings {
  public:
   Findings(const Document& doc, std::vector<Mistake>& mistakes);
   void add(const std::string& path, std::string message);
+  void add(Mistake m);  // in another file
   // Something below this path could not be read: what depends on it is not judged.
   bool doubtful(std::string_view path) const;
   const Document& doc() const { return doc_; }
@@ -292,5 +296,7 @@ void validate_neighbors(const Model& m, Findings& f);
 void validate_filter(const Model& m, Findings& f);
 void validate_tcp(const Model& m, Findings& f);
 void validate_services(const Model& m, Findings& f);
+void validate_shed(const Model& m, Findings& f);
+void read_shed_files(Model& m, const std::string& folder, Findings& f);
 
 }  // namespace sluice::config

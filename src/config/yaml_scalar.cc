@@ -30,6 +30,7 @@ struct Unit {
   double factor;
 };
 constexpr Unit kTimes[] = {{"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
+constexpr Unit kCounts[] = {{"", 1}, {"k", 1e3}, {"M", 1e6}};
 constexpr Unit kSizes[] = {
     {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}};
 
@@ -74,6 +75,13 @@ std::string format_bytes(uint64_t bytes) {
   const double v = static_cast<double>(bytes) / u->factor;
   std::snprintf(text, sizeof text, v == std::floor(v) ? "%.0f %s" : "%.1f %s", v, u->name);
   return text;
+}
+
+std::string format_count(uint64_t n) {
+  for (auto it = std::rbegin(kCounts); it != std::rend(kCounts); ++it)
+    if (const auto factor = static_cast<uint64_t>(it->factor); n >= factor && n % factor == 0)
+      return std::to_string(n / factor) + it->name;
+  return std::to_string(n);
 }
 
 bool good_name(std::string_view s) {
@@ -151,6 +159,29 @@ Type<uint64_t> byte_size(uint64_t low, uint64_t high) {
             if (bytes < static_cast<double>(low) || bytes > static_cast<double>(high))
               return r.expected(at, what);
             out = static_cast<uint64_t>(bytes);
+            return true;
+          }};
+}
+
+Type<uint64_t> packet_rate(uint64_t low, uint64_t high, const std::string& what) {
+  const std::string range = what + " from " + format_count(low) + " to " + format_count(high) + ", such as 500, 10k or 2M";
+  return {Json{{"anyOf", Json::array({Json{{"type", "integer"}, {"minimum", low}, {"maximum", high}},
+                                      Json{{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]+)? ?[kM]?$"}}})}},
+          [low, high, range](Reader& r, const At& at, uint64_t& out) {
+            if (!needs_scalar(r, at, range)) return false;
+            double v = 0;
+            std::string_view name;
+            if (!number_and_unit(at.node->text, v, name)) return r.expected(at, range);
+            const Unit* unit = unit_named(kCounts, name);
+            if (!unit) {
+              const bool other_case = name == "K" || name == "m";
+              return r.expected(at, range + (other_case ? std::string("; did you mean '") + (name == "K" ? 'k' : 'M') + "'?"
+                                                        : std::string()));
+            }
+            const double n = v * unit->factor;
+            if (n != std::floor(n) || n < static_cast<double>(low) || n > static_cast<double>(high))
+              return r.expected(at, range);
+            out = static_cast<uint64_t>(n);
             return true;
           }};
 }

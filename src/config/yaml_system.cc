@@ -253,6 +253,8 @@ Object<Model> make_root_keys() {
         });
   section(o, "filter", "The firewall. When left out, everything is forwarded.", filter_keys(),
           &Model::filter);
+  section(o, "shed", "What is dropped before it costs anything, and what the box sheds first under overload.", shed_keys(),
+          &Model::shed);
   section(o, "tcp", "TCP of the box's own services.", tcp_keys(), &Model::tcp);
   o.key("services", "What the box itself offers on its own addresses, over TCP.",
         list_of(service_keys().type(), "services", true), &Model::services);

@@ -30,6 +30,7 @@ TEST(Restart, LiveChangesNeedNone) {
                {"icmp.errors-burst", "1"},
                {"filter", "{default: permit}"},
                {"services", "[{name: e, echo: yes, port: 7}]"},
+               {"shed", "{governor: no, block: [203.0.113.0/24], syn: off}"},
                {"system.reassembly-timeout", "5s"}}),
       std::vector<std::string>{});
 }
@@ -95,6 +96,7 @@ TEST(Restart, EachSettingThatNeedsOneIsNamed) {
       {"ports.lan.ring", "1024"},
       {"ports.lan.kernel", "[ssh]"},
       {"ports.lan.exception", "[bgp]"},
+      {"ports.lan.dispatcher", "yes"},
       {"ports.lan.capture", "f"},
   };
   for (auto& c : cases) EXPECT_EQ(changes({c}), std::vector<std::string>{c.first});

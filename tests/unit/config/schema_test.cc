@@ -65,6 +65,10 @@ TEST(Schema, UnknownKeysAndWrongValuesAreNot) {
       "version: 1\nports: {lan: {device: v0}}\nservices: [{name: e, echo: yes}]\n",
       "version: 1\nports: {lan: {device: v0}}\nservices: [{name: p, port: 80, proxy: {backends: [x]}}]\n",
       "version: 1\nports: {lan: {device: v0}}\ntcp: {ecn: maybe}\n",
+      "version: 1\nports: {lan: {device: v0}}\nshed: {blokc: []}\n",
+      "version: 1\nports: {lan: {device: v0}}\nshed: {rates: {source: {rate: 10K}}}\n",
+      "version: 1\nports: {lan: {device: v0}}\nshed: {block-ports: [icmp/3]}\n",
+      "version: 1\nports: {lan: {device: v0}}\nshed: {classes: [{protocol: udp}]}\n",
   };
   std::vector<std::string> files;
   for (const char* text : texts) {

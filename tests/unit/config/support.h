@@ -39,6 +39,7 @@ inline const char* const kExamples[] = {"conf/router.yaml",
                                         "conf/replay.yaml",
                                         "conf/tcp-services.yaml",
                                         "conf/proxy.yaml",
+                                        "conf/scrubber.yaml",
                                         "tests/e2e/exam-router.yaml",
                                         "tests/e2e/exam-router-filter.yaml"};
 inline std::string example(const std::string& name) {
