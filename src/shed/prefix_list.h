@@ -33,10 +33,12 @@ class PrefixList {
   // Errors change nothing: full, no memory for a map, more than SLUICE_MAX_LENGTHS6 lengths of IPv6 prefixes.
   Status add(const ListEntry& e, Origin from, Instant until = Instant::never());
   bool remove(const Prefix& p, Origin from);     // false: there is none
-  // All entries of an origin at once, for all packets at one moment.
+  // All entries of an origin at once, for all packets at one moment. Of several for one prefix the last counts.
   Status replace(Origin from, std::vector<ListEntry> all, Instant until = Instant::never());
+  // Two origins in one step; neither ends.
+  Status replace(Origin from, const std::vector<ListEntry>& all, Origin other, const std::vector<ListEntry>& others);
   size_t expire(Instant now);                    // returns how many ended
-  Instant next_expiry() const;
+  Instant next_expiry() const;                   // or earlier, if what would have ended was removed
 
   struct View {
     ListEntry entry;
@@ -46,10 +48,14 @@ class PrefixList {
   size_t size() const;
   size_t size(Origin from, sluice_action a) const;
   size_t memory_bytes() const;
+  // Called after a change, with whether there is any entry: the verdict looks into the list only then.
+  void when_used(std::function<void(bool)> f);
+
   // In order of address, from position `from` on; at most `n`.
   void visit(size_t from, size_t n, const std::function<void(const View&)>& f) const;
   std::optional<View> find(const IpAddr& a) const;   // what the verdict says of this source, and why
-  std::vector<Prefix> blocked(size_t at_most) const; // for rte_flow
+  // Prefixes whose every address is blocked, the shortest first: for rte_flow.
+  std::vector<Prefix> blocked(size_t at_most) const;
 
  private:
   struct Impl;

@@ -3,6 +3,7 @@
 // Threads: control thread, unless said otherwise.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -36,6 +37,10 @@ class Shed {
   FlowHints& hints();              // marks: any lcore
   port::ShedMaps maps() const;     // for port::Options
   bool in_kernel() const;
+
+  // What returns after every lcore has left its current turn: called before memory is changed that a verdict in user space
+  // may still read. Without it, nobody may be in one while lists or policy change.
+  void set_quiesce(std::function<void()> f);
 
   // About every 200 ms: ends entries, turns generations of hints, keeps the programs' clock.
   void maintain(Instant now);

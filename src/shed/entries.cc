@@ -1,0 +1,78 @@
+#include "shed/entries.h"
+
+#include <algorithm>
+
+namespace sluice::shed {
+
+size_t Entries::bytes() const {
+  size_t n = runs_.capacity() * sizeof runs_[0];
+  for (const auto& run : runs_) n += run.capacity() * sizeof(Entry);
+  return n;
+}
+
+Entries::Cursor Entries::at(size_t position) const {
+  size_t run = 0;
+  while (run < runs_.size() && position >= runs_[run].size()) position -= runs_[run++].size();
+  return {this, run, run < runs_.size() ? position : 0};
+}
+
+Entries::Cursor Entries::from(const Entry& key) const {
+  const auto run = std::lower_bound(runs_.begin(), runs_.end(), key,
+                                    [](const std::vector<Entry>& r, const Entry& k) { return r.back() < k; });
+  if (run == runs_.end()) return {this, runs_.size(), 0};
+  const auto at = std::lower_bound(run->begin(), run->end(), key);
+  return {this, static_cast<size_t>(run - runs_.begin()), static_cast<size_t>(at - run->begin())};
+}
+
+const Entry* Entries::find(const Entry& key) const {
+  const Cursor c = from(key);
+  return c && c->same_prefix(key) && c->from == key.from ? &*c : nullptr;
+}
+
+const Entry* Entries::effective(const Entry& prefix) const {
+  Entry key = prefix;
+  key.from = Origin{};
+  const Cursor c = from(key);
+  return c && c->same_prefix(key) ? &*c : nullptr;
+}
+
+void Entries::put(const Entry& e) {
+  Cursor c = from(e);
+  if (c && c->same_prefix(e) && c->from == e.from) {
+    runs_[c.run_][c.index_] = e;
+    return;
+  }
+  if (!c) {
+    if (runs_.empty()) runs_.emplace_back();
+    c.run_ = runs_.size() - 1, c.index_ = runs_.back().size();
+  }
+  auto& run = runs_[c.run_];
+  run.insert(run.begin() + static_cast<ptrdiff_t>(c.index_), e);
+  size_++;
+  if (run.size() <= 2 * kRun) return;
+  std::vector<Entry> upper(run.begin() + kRun, run.end());
+  run.resize(kRun);
+  runs_.insert(runs_.begin() + static_cast<ptrdiff_t>(c.run_) + 1, std::move(upper));
+}
+
+bool Entries::take(const Entry& key) {
+  const Cursor c = from(key);
+  if (!c || !c->same_prefix(key) || c->from != key.from) return false;
+  auto& run = runs_[c.run_];
+  run.erase(run.begin() + static_cast<ptrdiff_t>(c.index_));
+  if (run.empty()) runs_.erase(runs_.begin() + static_cast<ptrdiff_t>(c.run_));
+  size_--;
+  return true;
+}
+
+void Entries::assign(std::vector<Entry> sorted) {
+  runs_.clear();
+  size_ = sorted.size();
+  runs_.reserve(size_ / kRun + 1);
+  for (size_t i = 0; i < sorted.size(); i += kRun) {
+    const auto first = sorted.begin() + static_cast<ptrdiff_t>(i);
+    runs_.emplace_back(first, first + static_cast<ptrdiff_t>(std::min(kRun, sorted.size() - i)));
+  }
+}
+
+}  // namespace sluice::shed

@@ -1,0 +1,50 @@
+// The IPv4 half of a list slot: DIR-24-8 (bpf/maps.h), written from the sorted entries.
+//
+// Theory of operation. Any change comes down to painting a range of addresses with what the entries inside it say, on the
+// ground of what the longest prefix around it says; a whole table is the range of all addresses. Every word is written
+// once, with its final value, so a verdict sees an address as before or as after. A /24 whose addresses are alike needs no
+// group. A group that falls free is not used again before a grace period, since a verdict may be on its way to it.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "shed/entries.h"
+#include "shed/list_memory.h"
+
+namespace sluice::shed {
+
+class Table4 {
+ public:
+  explicit Table4(ListMemory& memory) : memory_(memory) {}
+
+  // Slot `i`, of unknown content, is written anew. It has slots4, and groups for every /24 with a longer prefix inside.
+  void build(unsigned i, const Entries& all);
+  // A change of `p` in the slot that was built last; the entries are those after it.
+  void repaint(const Entry& p, const Entries& all);
+  size_t groups_used() const { return used_ - free_.size(); }
+
+ private:
+  struct Block {  // the /24 that is being painted
+    uint32_t number = UINT32_MAX;
+    uint64_t word[8];
+  };
+  void paint(uint32_t first, uint32_t last, uint32_t ground, Entries::Cursor inside);
+  void fill(uint32_t first, uint32_t last, uint32_t action);
+  void fill_part(uint32_t first, uint32_t last, uint32_t action);
+  void load(uint32_t number);
+  void flush();
+  void set_slot(uint32_t number, uint32_t value);
+  uint32_t take_group();
+
+  ListMemory& memory_;
+  unsigned slot_ = 0;
+  sluice_slots4* slots_ = nullptr;
+  sluice_group* groups_ = nullptr;
+  bool fresh_ = false;  // what the slot holds means nothing
+  Block block_{};
+  uint32_t used_ = 0;                   // groups that were ever taken
+  std::vector<uint32_t> free_, waiting_;  // waiting for a grace period
+};
+
+}  // namespace sluice::shed
