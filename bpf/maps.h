@@ -72,7 +72,7 @@ enum sluice_outcome {
 enum sluice_xdp_count { SLUICE_XDP_REDIRECTED, SLUICE_XDP_KERNEL, SLUICE_XDP_SHARED, SLUICE_XDP_UNBOUND, SLUICE_XDP_COUNTS };
 
 /* counts: per CPU, frames by outcome and class; key outcome * SLUICE_CLASSES + class. */
-#define SLUICE_COUNTS (SLUICE_OUTCOMES * SLUICE_CLASSES)
+#define SLUICE_COUNTS ((SLUICE_OUTCOMES + 0u) * (SLUICE_CLASSES + 0u))
 
 /* ---- the shed level: 0 nothing is shed; then three bands. In each, a growing share of one class is dropped. */
 

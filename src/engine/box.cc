@@ -22,6 +22,7 @@ Instant Box::next_deadline() const {
   if (impl_->state != Impl::State::running) return Instant::never();
   Instant first = Instant::never();
   for (const auto& s : impl_->stacks) first = std::min(first, s->next_deadline());
+  for (const auto& w : impl_->workers) first = std::min(first, w->shed_deadline());
   for (const auto& p : impl_->ports) first = std::min(first, p->next_event());
   return first;
 }
@@ -49,7 +50,7 @@ bool Box::at_rest(const std::function<void()>& f) {
   return hold(0);
 }
 
-Instant Box::now() const { return impl_->options.virtual_time ? impl_->virtual_now : Clock::get().now(); }
+Instant Box::now() const { return impl_->now(); }
 
 std::shared_ptr<const path::Snapshot> Box::snapshot() const { return impl_->snapshot; }
 bool Box::running() const { return impl_->state == Impl::State::running; }
@@ -106,7 +107,9 @@ std::vector<LcoreView> Box::lcores() const {
                      .wake_p50_ns = wake.p50,
                      .wake_p99_ns = wake.p99,
                      .last_turn_age_ns = l->started() ? (now - l->last_turn()).ns : 0,
-                     .tid = l->tid()});
+                     .tid = l->tid(),
+                     .engines = {}});
+    for (const Lcore::EngineShare& e : l->engine_shares()) views.back().engines.push_back({e.name, e.share});
   }
   return views;
 }

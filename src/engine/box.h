@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "path/snapshot.h"
 #include "port/options.h"
 #include "port/port.h"
+#include "shed/shed.h"
 #include "stack/host_stack.h"
 
 namespace sluice::apps {
@@ -37,6 +39,7 @@ struct BoxOptions {
   unsigned neighbors = 65536;
   path::PipelineConfig pipeline;         // template: worker, workers, steer and keys are filled in
   stack::StackConfig stack;              // template of the stack engines': index and keys are filled in
+  shed::Policy shed;                     // to begin with: Box::set_shed_policy
   bool huge_pages = true;
   bool virtual_time = false;             // replay: no threads, the caller turns the box
   uint64_t seed = 0;                     // 0: secrets from getrandom
@@ -56,6 +59,23 @@ struct LcoreView {
   int64_t wake_p50_ns, wake_p99_ns;      // from the event at the descriptor to the first turn (idle.h); -1: none yet
   int64_t last_turn_age_ns;
   uint64_t tid;
+  struct Engine {
+    std::string name;                    // "worker 0"
+    double share;                        // of the last second, by TSC; idle turns count
+  };
+  std::vector<Engine> engines;
+};
+
+// Shedding at one receive queue.
+struct ShedQueueView {
+  uint16_t port, queue;
+  unsigned worker;
+  bool native;                           // the verdict runs on the worker; else in the port's program
+  uint32_t level;
+  int32_t held;                          // by hand; -1: by load
+  port::Occupancy waiting, buffers;      // receive ring (used 0: the last burst was not full), fill ring; size 0: not known
+  double handoff;                        // what this queue has to answer for of the fullest ring behind it: 0 to 1
+  std::vector<port::EarlyCount> counts;  // of the native verdict; zeros left out
 };
 
 class Box {
@@ -78,7 +98,17 @@ class Box {
   unsigned turn(Instant now);
   Instant next_deadline() const;
 
-  // Port upkeep and the watchdog; the control thread calls it about every 200 ms.
+  // Early drop. Its lists and services may be changed at any time; the policy through here, which knows the queues and
+  // tells the governors.
+  shed::Shed& shed();
+  Status set_shed_policy(const shed::Policy& p);
+  // The level of a port's queues by hand, or of all ports'; nullopt: by load again. false: there is no such port.
+  bool hold_level(std::optional<uint16_t> port, std::optional<uint32_t> level);
+  std::vector<ShedQueueView> shed_queues() const;  // any thread
+  // Packets that came in while something was shed, taken for an established flow's, of which no worker knew: any thread.
+  uint64_t false_hints() const;
+
+  // Port upkeep, early drop's and the watchdog; the control thread calls it about every 200 ms.
   std::vector<port::Event> maintain();
 
   // Runs `f` on the lcore of worker `w` between two turns and waits for it (control-plane reads of

@@ -7,6 +7,7 @@
 #include "engine/box_impl.h"
 #include "engine/numa.h"
 #include "engine/secrets.h"
+#include "port/open.h"
 #include "port/tap.h"
 
 namespace sluice::engine {
@@ -43,7 +44,6 @@ Result<std::unique_ptr<Box>> Box::create(const BoxOptions& o) {
   box->impl_ = std::make_unique<Impl>();
   Impl& b = *box->impl_;
   b.options = o;
-  if (!b.options.open_port) b.options.open_port = port::open;
   if (!b.options.open_tap) b.options.open_tap = port::open_tap;
 
   auto pool = PacketPool::create(pool_name(), {.packets = o.packets,
@@ -51,9 +51,11 @@ Result<std::unique_ptr<Box>> Box::create(const BoxOptions& o) {
                                                .huge_pages = o.huge_pages});
   if (!pool) return Error{pool.error()};
   b.pool = std::move(*pool);
-  if (Status s = b.open_ports(); !s) return Error{s.error()};
+  for (const auto step : {&Impl::make_keys, &Impl::make_shed, &Impl::open_ports})
+    if (Status s = (b.*step)(); !s) return Error{s.error()};
+  if (Status s = box->set_shed_policy(o.shed); !s) return Error{s.error()};
   try {
-    if (Status s = b.make_engines(); !s) return Error{s.error()};
+    b.make_engines();
   } catch (const std::bad_alloc&) {
     return Error{"not enough memory for the tables and rings: lower flows, neighbors or the number of workers"};
   }
@@ -61,9 +63,44 @@ Result<std::unique_ptr<Box>> Box::create(const BoxOptions& o) {
   return box;
 }
 
+// Seeded, each part draws from a sequence of its own: what one draws more changes nothing in the others.
+Status Box::Impl::make_keys() {
+  auto table = Secrets::make(options.seed);
+  auto tcp = Secrets::make(options.seed ? ~options.seed : 0);
+  if (!table) return Error{table.error()};
+  if (!tcp) return Error{tcp.error()};
+  Keys k{.table = *table, .share = tcp->key(), .tcp = {}, .tcp_tables = *tcp};
+  for (uint64_t* key : {k.tcp.isn, k.tcp.timestamp, k.tcp.cookie})
+    for (unsigned i = 0; i < 2; ++i) key[i] = k.tcp_tables.word();
+  keys = k;
+  return {};
+}
+
+// Plain memory will do where no port is one of the kernel's.
+Status Box::Impl::make_shed() {
+  const bool kernel = std::any_of(options.ports.begin(), options.ports.end(), [&](const port::Options& p) {
+    if (p.driver == port::Driver::automatic && !options.open_port)
+      return port::choose_driver(p.device).driver == port::Driver::af_xdp;
+    return p.driver == port::Driver::af_xdp;
+  });
+  auto own = Secrets::make(options.seed ? options.seed + 1 : 0);
+  if (!own) return Error{own.error()};
+  shed::Keys k;
+  for (uint64_t* key : {k.hint, k.table, k.list})
+    for (unsigned i = 0; i < 2; ++i) key[i] = own->word();
+  std::copy(std::begin(keys->tcp.cookie), std::end(keys->tcp.cookie), k.cookie);
+  std::copy(std::begin(keys->tcp.timestamp), std::end(keys->tcp.timestamp), k.timestamp);
+  auto made = shed::Shed::create(k, kernel);
+  if (!made) return Error{made.error()};
+  shed = std::move(*made);
+  shed->set_quiesce([this] { quiesce(); });
+  return {};
+}
+
 Status Box::Impl::open_ports() {
-  for (const port::Options& p : options.ports) {
-    auto opened = options.open_port(p, *pool);
+  for (port::Options p : options.ports) {
+    p.shed = shed->maps();
+    auto opened = options.open_port ? options.open_port(p, *pool) : port::open(p, *pool);
     if (!opened) return Error{opened.error()};
     ports.push_back(std::move(*opened));
   }
@@ -71,36 +108,31 @@ Status Box::Impl::open_ports() {
   return {};
 }
 
-Status Box::Impl::make_engines() {
-  auto secrets = Secrets::make(options.seed);
-  if (!secrets) return Error{secrets.error()};
-  neighbors = std::make_unique<NeighborTable>(options.neighbors, secrets->key());
-
-  // A sequence of its own, so that a seeded run without TCP gives the same bytes whatever TCP draws.
-  auto tcp_secrets = Secrets::make(options.seed ? ~options.seed : 0);
-  if (!tcp_secrets) return Error{tcp_secrets.error()};
-
+void Box::Impl::make_engines() {
+  neighbors = std::make_unique<NeighborTable>(options.neighbors, keys->table.key());
   place_lcores();
   const auto& cpus = options.worker_cpus;
   const auto count = static_cast<unsigned>(cpus.size());
   std::vector<Bell*> bells, stack_bells;
   for (unsigned w = 0; w < count; ++w) bells.push_back(&lcores[w]->bell());
   for (size_t l : stack_lcore) stack_bells.push_back(&lcores[l]->bell());
-  wiring = std::make_unique<Wiring>(ports, bells, stack_bells, options.ring_size, tcp_secrets->key());
+  wiring = std::make_unique<Wiring>(ports, bells, stack_bells, options.ring_size, keys->share);
 
   path::PipelineConfig p = options.pipeline;
   p.workers = count;
   p.steer = count > 1 && !wiring->symmetric();
-  p.steer_key = secrets->key();
+  p.steer_key = keys->table.key();
+  p.hints = &shed->hints();
   for (unsigned w = 0; w < count; ++w) {
     p.worker = w;
-    p.flow_key = secrets->key();
+    p.flow_key = keys->table.key();
     p.numa_node = numa_node_of(cpus[w]);
-    workers.push_back(std::make_unique<Worker>(w, *wiring, p, *neighbors, pool->mempool()));
+    workers.push_back(
+        std::make_unique<Worker>(w, *wiring, p, *neighbors, pool->mempool(), *shed, !options.virtual_time));
+    workers.back()->govern(options.shed.governor);
     lcores[w]->add(workers[w].get(), "worker " + std::to_string(w));
   }
-  make_stacks(*secrets, *tcp_secrets);
-  return {};
+  make_stacks();
 }
 
 // Stack engines have CPUs of their own, or are guests of the worker that has their CPU.
@@ -122,18 +154,18 @@ void Box::Impl::place_lcores() {
   watch.resize(lcores.size());
 }
 
-void Box::Impl::make_stacks(Secrets& keys, Secrets& tcp) {
+void Box::Impl::make_stacks() {
   stack::StackConfig c = options.stack;
   c.engines = static_cast<unsigned>(stack_lcore.size());
   c.ports_finish_checksums = std::all_of(ports.begin(), ports.end(), [](const auto& p) { return p->info().tx_checksum; });
-  for (uint64_t* key : {c.secrets.isn, c.secrets.timestamp, c.secrets.cookie})
-    for (unsigned i = 0; i < 2; ++i) key[i] = tcp.word();
+  c.secrets = keys->tcp;
+  c.hints = &shed->hints();
   for (unsigned e = 0; e < c.engines; ++e) {
     c.index = e;
-    c.key = keys.key();
-    c.seed = keys.word();
-    c.secrets.table = tcp.key();
-    c.secrets.seed = tcp.word();
+    c.key = keys->table.key();
+    c.seed = keys->table.word();
+    c.secrets.table = keys->tcp_tables.key();
+    c.secrets.seed = keys->tcp_tables.word();
     stacks.push_back(std::make_unique<StackEngine>(*wiring, c, *neighbors, pool->mempool(), options.virtual_time));
     lcores[stack_lcore[e]]->add(stacks[e].get(), c.engines == 1 ? "stack" : "stack " + std::to_string(e));
   }

@@ -16,6 +16,7 @@ struct Box::Impl {
   BoxOptions options;
   std::unique_ptr<PacketPool> pool;
   std::unique_ptr<NeighborTable> neighbors;
+  std::unique_ptr<shed::Shed> shed;               // ports' programs share its maps
   std::vector<std::unique_ptr<port::Port>> ports;
   std::vector<std::unique_ptr<port::Port>> taps;  // by port; null: none wanted
   std::unique_ptr<Qsbr> qsbr;
@@ -40,14 +41,28 @@ struct Box::Impl {
   std::vector<Watch> watch;                       // by lcore
 
   std::vector<size_t> stack_lcore;                // by stack engine: where it turns
+  struct Keys {
+    Secrets table;            // of tables and rings
+    HashKey share;            // connections among stack engines
+    tcp::Secrets tcp;         // those that all stack engines have in common, and the programs' SYN cookies
+    Secrets tcp_tables;       // a sequence of its own, so that a seeded run without TCP gives the same bytes whatever
+                              // TCP draws
+  };
+  std::optional<Keys> keys;
+  struct Hardware {
+    Instant offered = Instant::never();    // when the list was last compared
+    std::vector<Prefix> blocked;           // what the NICs were asked to drop
+  } hardware;
   Instant virtual_now{};                          // of the last turn, with virtual_time
   bool threads() const { return state == State::running && !options.virtual_time; }
 
   // create
+  Status make_keys();
+  Status make_shed();
   Status open_ports();
-  Status make_engines();
+  void make_engines();
   void place_lcores();
-  void make_stacks(Secrets& keys, Secrets& tcp);
+  void make_stacks();
   void warn_about_far_memory();
   // running
   Status start_ports();
@@ -60,8 +75,11 @@ struct Box::Impl {
   void wake_all();
   // Returns when every lcore has ended the turn it was in, and the sleep after it; false: one did not in time.
   bool all_turned(Duration at_most);
+  void quiesce();  // waits for that as long as it takes
   void watch_lcores();
   void upkeep_ports();
+  void upkeep_shed();
+  Instant now() const { return options.virtual_time ? virtual_now : Clock::get().now(); }
   void release_retired();
 };
 

@@ -102,6 +102,7 @@ std::vector<port::Event> Box::maintain() {
   Impl& b = *impl_;
   if (b.threads()) b.watch_lcores();
   if (b.state == Impl::State::running) b.upkeep_ports();
+  b.upkeep_shed();
   b.release_retired();
   return std::exchange(b.events, {});
 }
@@ -133,10 +134,7 @@ void Box::Impl::watch_lcores() {
 void Box::Impl::upkeep_ports() {
   // A port may have to wait for all lcores: not while one is known not to turn.
   if (std::any_of(watch.begin(), watch.end(), [](const Watch& w) { return w.stalled; })) return;
-  const auto quiesce = [this] {
-    while (threads() && !all_turned(kStalled)) {
-    }
-  };
+  const auto quiesce = [this] { this->quiesce(); };
   for (auto& p : ports) {
     auto news = p->maintain(quiesce);
     std::move(news.begin(), news.end(), std::back_inserter(events));
@@ -146,6 +144,11 @@ void Box::Impl::upkeep_ports() {
       auto news = t->maintain(quiesce);
       std::move(news.begin(), news.end(), std::back_inserter(events));
     }
+}
+
+void Box::Impl::quiesce() {
+  while (threads() && !all_turned(kStalled)) {
+  }
 }
 
 void Box::Impl::wake_all() {
@@ -188,6 +191,7 @@ void Box::Impl::drain() {
 void Box::Impl::stop_all() {
   for (auto& l : lcores) l->stop();
   state = State::stopped;
+  for (auto& w : workers) w->reset_levels();
   empty_rings();
   for (auto& s : stacks) s->release();
   for (auto& t : taps)

@@ -53,9 +53,9 @@ class Handoff {
   // where the reader never sleeps.
   Handoff(unsigned size, Writers writers, Bell* bell);
 
-  // Takes the first `returned` of n; the rest stay the caller's.
-  unsigned send(rte_mbuf* const* pkts, unsigned n) {
-    const unsigned sent = rte_ring_enqueue_burst(ring_.get(), slots(pkts), n, nullptr);
+  // Takes the first `returned` of n; the rest stay the caller's. `room`: how many more it would have taken then.
+  unsigned send(rte_mbuf* const* pkts, unsigned n, unsigned* room = nullptr) {
+    const unsigned sent = rte_ring_enqueue_burst(ring_.get(), slots(pkts), n, room);
     if (sent && bell_) bell_->ring();
     return sent;
   }
@@ -63,6 +63,7 @@ class Handoff {
     return rte_ring_sc_dequeue_burst(ring_.get(), reinterpret_cast<void**>(pkts), n, nullptr);
   }
   unsigned count() const { return rte_ring_count(ring_.get()); }
+  unsigned size() const { return rte_ring_get_capacity(ring_.get()); }
   bool empty() const { return rte_ring_empty(ring_.get()); }
 
  private:

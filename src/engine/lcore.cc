@@ -1,6 +1,7 @@
 #include "engine/lcore.h"
 
 #include <poll.h>
+#include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_mempool.h>
@@ -38,13 +39,19 @@ void Lcore::run() {
 unsigned Lcore::turn(Instant now) {
   if (action_.load(std::memory_order_relaxed)) [[unlikely]] run_action();
   unsigned handled = 0;
-  for (Engine* e : engines_) handled += e->poll(now, kQuota);
+  uint64_t begin = rte_rdtsc();
+  for (Slot& s : engines_) {
+    handled += s.engine->poll(now, kQuota);
+    const uint64_t end = rte_rdtsc();
+    s.ticks += end - begin;
+    begin = end;
+  }
   return handled;
 }
 
 Instant Lcore::next_deadline() const {
   Instant first = Instant::never();
-  for (const Engine* e : engines_) first = std::min(first, e->next_deadline());
+  for (const Slot& s : engines_) first = std::min(first, s.engine->next_deadline());
   return first;
 }
 
@@ -56,7 +63,7 @@ void Lcore::sleep(Instant now) {
   waits_.add(bell_.fd());  // the first
   bell_.going_to_sleep();
   bool quiet = !action_.load(std::memory_order_relaxed) && !stop_.load(std::memory_order_relaxed);
-  for (Engine* e : engines_) quiet = e->arm(waits_) && quiet;
+  for (Slot& s : engines_) quiet = s.engine->arm(waits_) && quiet;
   const bool bell_alone = idle_.ignores_alarms();
   const bool must_poll = waits_.must_poll || bell_alone;
   const Duration length = quiet ? idle_.length(now, next_deadline(), must_poll) : Duration{};
@@ -72,7 +79,7 @@ void Lcore::sleep(Instant now) {
   const Instant rung_at = bell_.awake(waits_.fds[0].revents);
   // A ring from before the sleep was answered by being awake, and measures nothing.
   if (length.ns > 0 && rung_at >= now) rung_at_ = rung_at;
-  for (Engine* e : engines_) e->disarm();
+  for (Slot& s : engines_) s.engine->disarm();
 }
 
 // A turn lasts until the next one begins, so that one clock reading a turn is enough. Only turns without
@@ -90,12 +97,27 @@ void Lcore::account(Instant now, unsigned handled) {
   if (previous_busy_) window_busy_ = window_busy_ + (now - previous_turn_);
   previous_busy_ = handled > 0;
   previous_turn_ = now;
+  if (now - window_start_ >= Duration::seconds(1)) close_window(now);
+}
+
+void Lcore::close_window(Instant now) {
   const Duration window = now - window_start_;
-  if (window >= Duration::seconds(1)) {
-    busy_share_.store(static_cast<double>(window_busy_.ns) / static_cast<double>(window.ns), std::memory_order_relaxed);
-    window_start_ = now;
-    window_busy_ = {};
+  busy_share_.store(static_cast<double>(window_busy_.ns) / static_cast<double>(window.ns), std::memory_order_relaxed);
+  window_start_ = now;
+  window_busy_ = {};
+  const uint64_t ticks = rte_rdtsc();
+  const auto passed = static_cast<double>(ticks - window_ticks_);
+  window_ticks_ = ticks;
+  for (Slot& s : engines_) {
+    s.share.store(passed > 0 ? static_cast<double>(s.ticks) / passed : 0, std::memory_order_relaxed);
+    s.ticks = 0;
   }
+}
+
+std::vector<Lcore::EngineShare> Lcore::engine_shares() const {
+  std::vector<EngineShare> all;
+  for (const Slot& s : engines_) all.push_back({s.name, s.share.load(std::memory_order_relaxed)});
+  return all;
 }
 
 void Lcore::run_action() {
@@ -116,6 +138,7 @@ void Lcore::enter() {
   qsbr_.join(id_);
   window_start_ = previous_turn_ = Clock::get().now();
   last_turn_ = window_start_.ns;
+  window_ticks_ = rte_rdtsc();
   up_.store(true, std::memory_order_release);
 }
 
@@ -179,7 +202,7 @@ bool Lcore::execute(const std::function<void()>& f, Duration at_most) {
 }
 
 void Lcore::add(Engine* e, const std::string& role) {
-  engines_.push_back(e);
+  engines_.emplace_back(e, role);
   role_ += (role_.empty() ? "" : ", ") + role;
 }
 

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
@@ -50,6 +51,12 @@ class Lcore {
   const Counters& counters() const { return counters_; }
   unsigned cpu() const { return cpu_; }
   const std::string& role() const { return role_; }
+  // What an engine took of the last second, by TSC: any thread.
+  struct EngineShare {
+    std::string name;
+    double share;
+  };
+  std::vector<EngineShare> engine_shares() const;
   double busy_share() const { return busy_share_.load(std::memory_order_relaxed); }
   Instant last_turn() const { return {last_turn_.load(std::memory_order_relaxed)}; }
   uint64_t tid() const { return tid_.load(std::memory_order_relaxed); }
@@ -66,11 +73,20 @@ class Lcore {
   void run_action();
   void sleep(Instant now);
   void account(Instant now, unsigned handled);
+  void close_window(Instant now);
+
+  struct Slot {
+    Slot(Engine* e, const std::string& n) : engine(e), name(n) {}
+    Engine* engine;
+    std::string name;
+    uint64_t ticks = 0;  // of this window
+    std::atomic<double> share{0};
+  };
 
   const unsigned id_, cpu_;
   Qsbr& qsbr_;
   rte_mempool* pool_;
-  std::vector<Engine*> engines_;
+  std::deque<Slot> engines_;
   std::string role_;
   Bell bell_;
   Idle idle_;
@@ -82,6 +98,7 @@ class Lcore {
   Instant rung_at_ = Instant::never();  // when the bell woke us for the turn to come
   Instant window_start_{}, previous_turn_{};
   Duration window_busy_{};
+  uint64_t window_ticks_ = 0;  // TSC at its start
   bool previous_busy_ = false;
 
   Counters counters_;

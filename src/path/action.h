@@ -51,7 +51,7 @@ struct FlowAction {
   uint32_t peer = kNoFlow;           // the other direction's entry, whose `peer` is this one
   DropReason reason = DropReason::count_;
   uint8_t flags = 0;
-  uint16_t spare = 0;
+  uint16_t hinted = 0;               // the generation of FlowHints under which this direction was marked; 0: never
 
   bool has(FlowFlag f) const { return flags & f; }
 };

@@ -36,6 +36,9 @@ struct Context {
     bool slow = false;
   } told;
 
+  bool shedding = false;
+  Counter false_hints;
+
   // Of the current call.
   const Snapshot* snapshot = nullptr;
   Instant now;

@@ -307,6 +307,9 @@ void Pipeline::sweep(Instant now, unsigned budget) {
   impl_->flows6.sweep(budget / 4);
 }
 
+void Pipeline::shedding(bool yes) { impl_->c.shedding = yes; }
+uint64_t Pipeline::false_hints() const { return impl_->c.false_hints.get(); }
+
 size_t Pipeline::flows() const { return impl_->flows4.table().size() + impl_->flows6.table().size(); }
 size_t Pipeline::flow_capacity() const { return impl_->flows4.table().capacity() + impl_->flows6.table().capacity(); }
 size_t Pipeline::memory_bytes() const {

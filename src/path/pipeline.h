@@ -13,6 +13,7 @@
 #include "packet/meta.h"
 #include "path/out.h"
 #include "path/snapshot.h"
+#include "table/flow_hints.h"
 #include "table/neighbor_table.h"
 
 namespace sluice::path {
@@ -26,6 +27,7 @@ struct PipelineConfig {
            idle_udp = Duration::seconds(180), idle_other = Duration::seconds(60);
   HashKey flow_key{}, steer_key{};  // steer_key is the same on all workers
   int numa_node = -1;
+  FlowHints* hints = nullptr;   // where flows that answer are marked; null: nobody asks
 };
 
 // For replay's verdicts: what became of a packet. Called where `verdicts` is set, which the live box never does.
@@ -59,6 +61,11 @@ class Pipeline {
   void from_ring(const Snapshot& s, Instant now, rte_mbuf** pkts, unsigned n, Out& out);
   // Ages flows, at most `budget` slots a call.
   void sweep(Instant now, unsigned budget);
+
+  // Whether something is shed in front of what receive() is given next: then hints that are wrong are counted.
+  void shedding(bool yes);
+  // Packets that came in meanwhile under a tuple that the hints call established, and that is no flow here: any thread.
+  uint64_t false_hints() const;
 
   size_t flows() const;
   size_t flow_capacity() const;

@@ -72,7 +72,59 @@ template <class F>
 void Sessions<F>::replied(uint32_t i) {
   FlowAction& a = table_.at(i).value;
   a.flags |= kFlowReplied;
-  if (a.peer != kNoFlow) table_.at(a.peer).value.flags |= kFlowReplied;
+  mark(i);
+  if (a.peer == kNoFlow) return;
+  table_.at(a.peer).value.flags |= kFlowReplied;
+  mark(a.peer);
+}
+
+// ---- hints
+
+namespace {
+
+// ICMP has a class of its own, and ports that are none; fragments are no flow.
+template <class Key>
+bool hintable(const Key& k) {
+  return k.tail.kind() == KeyKind::whole && !is_icmp(k.tail.proto());
+}
+
+}  // namespace
+
+template <class F>
+void Sessions<F>::mark(uint32_t i) {
+  FlowHints* const hints = c_.config.hints;
+  auto& e = table_.at(i);
+  if (!hints || e.value.hinted == hints->generation() || !hintable(e.key)) return;
+  const FlowTail t = e.key.tail;
+  hints->mark(e.key.src(), e.key.dst(), t.sport(), t.dport(), t.proto());
+  const uint16_t g = hints->generation();
+  e.value.hinted = g ? g : UINT16_MAX;  // 0 stands for never
+}
+
+template <class F>
+void Sessions<F>::mark_if_answered(uint32_t i) {
+  const FlowHints* const hints = c_.config.hints;
+  if (!hints || table_.at(i).value.hinted == hints->generation() || !hintable(table_.at(i).key)) return;
+  const auto back = reply_key<F>(table_.at(i).key, table_.at(i).value.egress);
+  if (!back) return;
+  const uint32_t other = table_.find(*back, hash(*back));
+  if (other == kNoFlow || other == i || table_.at(other).value.verdict == FlowVerdict::drop) return;
+  mark(i);
+  mark(other);
+}
+
+template <class F>
+void Sessions<F>::mark_again(uint32_t i) {
+  const FlowAction& a = table_.at(i).value;
+  if (a.hinted == 0 || a.hinted == c_.config.hints->generation()) return;
+  if (a.has(kFlowReplied)) mark(i);
+  else if (a.verdict == FlowVerdict::forward && !a.has(kFlowSession)) mark_if_answered(i);
+}
+
+template <class F>
+bool Sessions<F>::wrongly_marked(const Key& k) const {
+  return c_.config.hints && hintable(k) &&
+         c_.config.hints->marked(k.src(), k.dst(), k.tail.sport(), k.tail.dport(), k.tail.proto());
 }
 
 template <class F>
@@ -164,6 +216,7 @@ template <class F>
 void Sessions<F>::sweep(unsigned budget) {
   cursor_ = table_.scan(cursor_, budget, [&](uint32_t i) {
     if (expired(i)) erase(i);
+    else if (c_.config.hints) mark_again(i);
   });
 }
 

@@ -27,6 +27,11 @@
 // TCP: after a FIN each way, or a reset, a session lives for idle_tcp_closing. In that time a SYN of the
 // original direction opens it again; one of the reply direction ends it and is judged by the rules.
 //
+// Established flows are marked for the verdict in front of the ports (table/flow_hints.h), each direction as its packets
+// arrive: a session when it is answered; a cached flow when it is made and the other direction has an entry. That costs
+// a hit nothing, since the first packet either way is a miss. The sweep marks them again in each generation, as long as
+// the entries live. A plain router that sees one direction alone has no established flows.
+//
 // Full: of the 32 places that a new flow may have, the best victim goes: an expired entry, else the cached one
 // that was idle longest, else, for a session, the one that was idle longest of those that were never
 // answered. Sessions with traffic both ways are never pushed out, so a flood of new flows cannot end them; a
@@ -65,6 +70,10 @@ class Sessions {
   void dissolve(uint32_t i);
   // Both directions have been seen.
   void replied(uint32_t i);
+  // Of a cached entry: marks both directions, if the other one has an entry as well.
+  void mark_if_answered(uint32_t i);
+  // A packet without an entry: whether the hints call its flow established.
+  bool wrongly_marked(const Key& k) const;
 
   // An entry of a session, not stale, under this key; kNoFlow: none.
   uint32_t find_session(const Key& k) const;
@@ -90,6 +99,8 @@ class Sessions {
  private:
   uint64_t worth(uint32_t i, bool session, uint32_t keep) const;
   Duration limit(uint32_t i) const;
+  void mark(uint32_t i);
+  void mark_again(uint32_t i);
 
   Context& c_;
   Table table_;

@@ -52,6 +52,7 @@ void SlowPath<F>::run(Batch<F>& b, const uint8_t* which, unsigned n) {
     Item& it = item_[kept];
     const unsigned w = which[i];
     it.pkt = b.pkt[w], it.meta = b.meta[w], it.key = &b.key[w], it.hash = b.hash[w];
+    if (c_.shedding) [[unlikely]] c_.false_hints.add(b.entry[w] == kNoFlow && sessions_.wrongly_marked(*it.key));
     if (!admit(it)) continue;
     src[kept] = it.key->src(), dst[kept] = it.key->dst();
     kept++;
@@ -283,6 +284,7 @@ bool SlowPath<F>::compile(Item& it) {
     }
   } else {
     sessions_.dissolve(it.entry);
+    sessions_.mark_if_answered(it.entry);
   }
   if (fresh) sessions_.tcp_event(it.entry, tcp_flags(it.pkt, *it.meta));
   return true;

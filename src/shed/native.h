@@ -18,7 +18,7 @@ class NativeVerdict {
   // sends and books (the SYN consumed, its answer created); `answers` of them.
   unsigned run(Instant now, rte_mbuf** pkts, unsigned n, PortAccount& row, rte_mbuf** answer, unsigned& answers);
   sluice_queue& queue() { return queue_; }
-  uint64_t count(sluice_outcome o, sluice_class c) const { return counts_[o * SLUICE_CLASSES + c].get(); }  // any thread
+  uint64_t count(sluice_outcome o, sluice_class c) const { return counts_[(o + 0u) * SLUICE_CLASSES + c].get(); }  // any thread
 
  private:
   Shed& shed_;

@@ -18,6 +18,7 @@
 #include "base/instant.h"
 #include "packet/meta.h"
 #include "stack/tcp_host.h"
+#include "table/flow_hints.h"
 #include "table/interfaces.h"
 #include "table/neighbor_table.h"
 
@@ -48,6 +49,7 @@ struct StackConfig {
   unsigned index = 0, engines = 1;
   tcp::Secrets secrets{};
   bool ports_finish_checksums = false;          // every port completes TCP checksums on its way out
+  FlowHints* hints = nullptr;                   // where TCP's open connections are marked; null: nobody asks
 };
 
 class StackOut {

@@ -46,6 +46,7 @@ struct TcpIp::Scope {
 TcpIp::TcpIp(Core& core, const RouteQuery& routes)
     : ports_finish_checksums_(core.config.ports_finish_checksums),
       routes_(routes),
+      hints_(core.config.hints),
       host_(core.config.tcp, core.config.secrets, core.pool, core.config.tcp_buffers, *this, routes) {}
 
 void TcpIp::receive(Turn& t, Datagram& d) {
@@ -222,6 +223,37 @@ bool TcpIp::icmp(Turn& t, Datagram& d) {
   return true;
 }
 
+// ---- hints
+
+namespace {
+
+constexpr uint32_t kMarkSlots = 256;
+constexpr Duration kMarkEvery = Duration::millis(1);
+
+void mark_tuple(FlowHints& hints, const tcp::Tuple& t) {
+  hints.mark(t.remote, t.local, be16::from(t.remote_port).raw(), be16::from(t.local_port).raw(), wire::kProtoTcp);
+}
+
+}  // namespace
+
+void TcpIp::opened(const tcp::Tuple& t) {
+  if (hints_) mark_tuple(*hints_, t);
+}
+
+// A generation that changes on the way begins anew.
+void TcpIp::mark_some(Instant now) {
+  if (hints_->generation() != marked_) {
+    marked_ = hints_->generation();
+    cursor_ = 0;
+  } else if (now < mark_at_) {
+    return;
+  }
+  cursor_ = host_.stack().list_open(cursor_, kMarkSlots, hints_, [](void* hints, const tcp::Tuple& t) {
+    mark_tuple(*static_cast<FlowHints*>(hints), t);
+  });
+  mark_at_ = cursor_ ? now + kMarkEvery : Instant::never();
+}
+
 // ---- time
 
 void TcpIp::command(Turn& t, const std::function<void()>& f) {
@@ -230,8 +262,11 @@ void TcpIp::command(Turn& t, const std::function<void()>& f) {
 }
 
 void TcpIp::flush(Turn& t) {
-  const Scope scope(*this, t);
-  host_.stack().flush(t.now);
+  {
+    const Scope scope(*this, t);
+    host_.stack().flush(t.now);
+  }
+  if (hints_ && (hints_->generation() != marked_ || mark_at_ != Instant::never())) mark_some(t.now);
 }
 
 void TcpIp::tick(Turn& t) {

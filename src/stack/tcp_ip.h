@@ -9,13 +9,19 @@
 // With several stack engines each has its share of the connections. What reaches one of them by another way than the
 // workers' hash (fragments, ICMP errors) goes on to its owner before anything is done about it.
 //
+// Open connections are marked as established for the verdict in front of the ports (table/flow_hints.h): when they open,
+// and in each generation once more, so many of the library's slots a flush.
+//
 // Out: one OutSegment becomes as many packets as its payload needs (segmentation in software). The payload is copied
 // from where the application left it, and summed in the same pass; it must stay there until it is acknowledged, so it
 // cannot be sent in place.
 #pragma once
 
+#include <algorithm>
+
 #include "stack/datagram.h"
 #include "stack/tcp_host.h"
+#include "table/flow_hints.h"
 
 namespace sluice::stack {
 
@@ -30,7 +36,7 @@ class TcpIp final : private tcp::Sink {
   void command(Turn& t, const std::function<void()>& f);
   void flush(Turn& t);
   void tick(Turn& t);
-  Instant next_deadline() const { return host_.stack().next_deadline(); }
+  Instant next_deadline() const { return std::min(host_.stack().next_deadline(), mark_at_); }
 
   TcpHost& host() { return host_; }
   const TcpHost& host() const { return host_; }
@@ -38,6 +44,8 @@ class TcpIp final : private tcp::Sink {
  private:
   struct Scope;
   bool send(const tcp::OutSegment& s) override;
+  void opened(const tcp::Tuple& t) override;
+  void mark_some(Instant now);
   void segment(Turn& t, Datagram& d, const wire::TcpHdr& h, const tcp::Tuple& tuple);
   void cut(Turn& t, const Datagram& whole, const wire::TcpHdr& h, const tcp::Tuple& tuple);
   rte_mbuf* piece(Turn& t, const Datagram& whole, uint32_t from, uint32_t n);
@@ -45,6 +53,10 @@ class TcpIp final : private tcp::Sink {
 
   const bool ports_finish_checksums_;
   const RouteQuery& routes_;
+  FlowHints* const hints_;
+  uint16_t marked_ = 0;    // the generation in which all slots below the cursor were marked
+  uint32_t cursor_ = 0;
+  Instant mark_at_ = Instant::never();  // there are slots left
   TcpHost host_;
   Turn* turn_ = nullptr;  // while the library may send
 };

@@ -204,6 +204,7 @@ void Machine::established(Tcb& c) {
   (c.passive ? core.count.passive_opens : core.count.active_opens)++;
   if (c.keepalive) arm_keepalive(c);
   tell(c, c.passive ? kTellAccepted : kTellConnected);
+  core.sink.opened(c.tuple);
   if (c.fin_queued) {  // closed before it was open
     c.state = State::fin_wait_1;
     core.mark(c);

@@ -294,6 +294,15 @@ uint32_t Stack::list(Instant now, uint32_t cursor, unsigned most, void* to, void
   return 0;
 }
 
+uint32_t Stack::list_open(uint32_t cursor, unsigned slots, void* to, void (*row)(void*, const Tuple&)) const {
+  const auto& tcbs = impl_->core.tcbs;
+  for (uint32_t i = cursor; i < tcbs.touched(); i++) {
+    if (slots-- == 0) return i;
+    if (tcbs.at(i).generation != 0 && tcbs.at(i).synchronized()) row(to, tcbs.at(i).tuple);
+  }
+  return 0;
+}
+
 const Counters& Stack::counters() const { return impl_->core.count; }
 
 Stack::Sizes Stack::sizes() const {

@@ -126,6 +126,8 @@ class Stack {
   std::optional<Info> info(Instant now, ConnId id) const;
   // Connections from slot `cursor` on; returns the cursor to go on with, 0 at the end.
   uint32_t list(Instant now, uint32_t cursor, unsigned most, void* to, void (*row)(void* to, const Info&)) const;
+  // The same of their tuples alone, for those that are open: slots, not rows, are counted.
+  uint32_t list_open(uint32_t cursor, unsigned slots, void* to, void (*row)(void* to, const Tuple&)) const;
   const struct Counters& counters() const;
   struct Sizes {
     uint32_t connections, half_open, time_wait, listeners, chunks, records;

@@ -1,0 +1,82 @@
+// A receive queue as its worker has it: the burst, the verdict behind it where no program stands in front of the port,
+// and the governor that sets the queue's shed level.
+//
+// Threads: the worker's lcore, but for view() and hold(), which are for any.
+#pragma once
+
+#include <optional>
+
+#include "base/account.h"
+#include "engine/published.h"
+#include "port/port.h"
+#include "shed/governor.h"
+#include "shed/native.h"
+
+namespace sluice::engine {
+
+class Intake {
+ public:
+  Intake(port::Port& port, uint16_t index, uint16_t queue, shed::Shed& shed)
+      : port_(port), index_(index), queue_(queue), native_(shed) {}
+
+  uint16_t port() const { return index_; }
+  uint16_t queue() const { return queue_; }
+
+  // After the port has started: finds out who gives the verdict. true: it is given here.
+  bool open() {
+    in_front_ = port_.early_drop(queue_);
+    level_ = in_front_ ? in_front_ : &native_.queue();
+    native_view_.store(!in_front_, std::memory_order_relaxed);
+    return !in_front_;
+  }
+
+  // A burst of at most kMaxBurst, without what the verdict drops. `checks`: of the policy in force. `answer`: SYN-ACKs
+  // that go out through the same port; the caller books and sends them.
+  unsigned take(Instant now, uint32_t checks, rte_mbuf** pkts, PortAccount& row, rte_mbuf** answer, unsigned& answers) {
+    const unsigned n = burst_ = port_.rx_burst(queue_, now, pkts, kMaxBurst);
+    answers = 0;
+    if (in_front_ || n == 0 || (checks | level_->level) == 0) [[likely]] return n;
+    return native_.run(now, pkts, n, row, answer, answers);
+  }
+
+  // Once a turn: what the last burst left behind, and the rest of the load, make the new level.
+  void observe(Instant now, bool governed, shed::Load load);
+  unsigned burst() const { return burst_; }  // frames of this turn's, with those that the verdict dropped
+  unsigned own_sends = 0;                    // of this turn's, what went to rings
+  void count_handed_on(unsigned of_all);
+  float handed_on() const { return handed_on_; }  // its part of all that goes to rings, lately: 0 to 1
+
+  uint32_t level() const { return level_ ? level_->level : 0; }
+  Instant next_deadline() const { return governor_.next_deadline(); }
+  void reset();  // leaves no level behind
+
+  struct View {
+    uint32_t level;
+    int32_t held;  // -1: by load
+    bool native;
+    port::Occupancy waiting, buffers;  // as the last full burst left them; waiting.used 0: it was not full
+    float handoff;
+  };
+  View view() const;
+  uint64_t count(sluice_outcome o, sluice_class c) const { return native_.count(o, c); }
+  void hold(int32_t level) { governor_.hold(level); }
+
+ private:
+  struct Seen {
+    port::Occupancy waiting, buffers;
+    float handoff = 0, spare = 0;
+  };
+
+  port::Port& port_;
+  const uint16_t index_, queue_;
+  shed::NativeVerdict native_;
+  shed::Governor governor_;
+  sluice_queue* in_front_ = nullptr;  // the program's
+  sluice_queue* level_ = nullptr;
+  unsigned burst_ = 0;
+  float handed_on_ = 0;
+  std::atomic<bool> native_view_{false};
+  Published<Seen> seen_;
+};
+
+}  // namespace sluice::engine
