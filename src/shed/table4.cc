@@ -72,7 +72,7 @@ void Table4::fill(uint32_t first, uint32_t last, uint32_t action) {
   }
   flush();
   const uint32_t whole = (last & 255) == 255 ? (last >> 8) + 1 : last >> 8;
-  for (uint32_t n = first >> 8; n < whole; n++) set_slot(n, action);
+  set_slots(first >> 8, whole, action);
   if ((last & 255) != 255) fill_part(last & ~255u, last, action);
 }
 
@@ -113,9 +113,27 @@ void Table4::flush() {
   if (!there) set_slot(number, SLUICE_ACTIONS + g);
 }
 
+void Table4::set_slots(uint32_t first, uint32_t end, uint32_t action) {
+  auto& written = written_[slot_];
+  for (uint32_t n = first, next; n < end; n = next) {
+    next = std::min(end, (n | 255) + 1);
+    if (action == SLUICE_ACTION_NONE && !written[n >> 8]) continue;
+    if (!fresh_) {
+      for (uint32_t i = n; i < next; i++) set_slot(i, action);
+      continue;
+    }
+    std::fill(slots_->slot + n, slots_->slot + next, action);
+    if (action != SLUICE_ACTION_NONE)
+      written.set(n >> 8);
+    else if (next - n == 256)
+      written.reset(n >> 8);
+  }
+}
+
 void Table4::set_slot(uint32_t number, uint32_t value) {
   uint32_t& slot = slots_->slot[number];
-  if (slot == value) return;  // also spares pages of plain memory that nobody has touched
+  if (slot == value) return;
+  if (value != SLUICE_ACTION_NONE) written_[slot_].set(number >> 8);
   if (!fresh_ && slot >= SLUICE_ACTIONS) waiting_.push_back(slot - SLUICE_ACTIONS);
   publish(slot, value, std::memory_order_release);
 }

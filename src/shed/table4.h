@@ -6,7 +6,7 @@
 // group. A group that falls free is not used again before a grace period, since a verdict may be on its way to it.
 #pragma once
 
-#include <functional>
+#include <bitset>
 #include <vector>
 
 #include "shed/entries.h"
@@ -34,6 +34,7 @@ class Table4 {
   void fill_part(uint32_t first, uint32_t last, uint32_t action);
   void load(uint32_t number);
   void flush();
+  void set_slots(uint32_t first, uint32_t end, uint32_t action);
   void set_slot(uint32_t number, uint32_t value);
   uint32_t take_group();
 
@@ -42,6 +43,7 @@ class Table4 {
   sluice_slots4* slots_ = nullptr;
   sluice_group* groups_ = nullptr;
   bool fresh_ = false;  // what the slot holds means nothing
+  std::bitset<SLUICE_SLOTS4_ROWS> written_[2];  // of both slots: rows that hold more than zeros; the others are skipped
   Block block_{};
   uint32_t used_ = 0;                   // groups that were ever taken
   std::vector<uint32_t> free_, waiting_;  // waiting for a grace period
