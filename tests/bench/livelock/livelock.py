@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 
@@ -165,6 +166,8 @@ def main():
         sys.exit("bench: livelock needs root (namespaces, BPF)")
     if len(lab.CPUS) < 2:
         sys.exit("bench: livelock needs two CPUs: one for the sender, one for the box")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the lab is taken down
+    lab.sweep()
     os.nice(a.nice)
     seconds = a.seconds or (1.0 if a.quick else 2.5)
     steps = QUICK_STEPS if a.quick else STEPS

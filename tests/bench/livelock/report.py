@@ -156,12 +156,13 @@ def goodput_panel(result, files):
     top = 1.45 * max(max(r["goodput"] for r in result["rows"]), bound(result, 1 / forward_cost(result))) / 1e6
     return ["unset logscale y", "set yrange [0:%g]" % top, "set ytics auto", "set format y '%g'",
             'set title "%s\\n{/*0.8 goodput: frames and requests, million a second}" font "sans Bold,13"' % TITLE[result["setting"]],
-            "set arrow from %g, graph 0 to %g, graph 0.7 nohead dt 3 lw 1.5 lc rgb '#888888'" % (capacity, capacity),
+            "set x2tics scale 0.5 (%s)" % ", ".join("'%g x' %g" % (x, x * capacity) for x in (0.1, 0.2, 0.5, 1, 2, 5, 10)),
+            "set arrow from %g, graph 0 to %g, graph 1 nohead dt 3 lw 1.5 lc rgb '#888888' back" % (capacity, capacity),
             "set label 'capacity' at %g, graph 0.04 offset 0.6,0 tc rgb '#666666'" % capacity,
             "plot '%s' with lines lc black dt 2 lw 1.5 title 'the most that is possible', " % files["bound"] + ", ".join(
                 "'%s' using 1:2 with linespoints pt 7 ps 0.9 lc rgb '%s' lw %g title '%s'" %
                 (files[s], COLOR[s], 3 if s == "sluice" else 2, LABEL[s]) for s in reversed(SYSTEMS) if s in files),
-            "unset arrow", "unset label"]
+            "unset arrow", "unset label", "unset x2tics"]
 
 
 def latency_panel(files):
@@ -181,13 +182,13 @@ def draw(results, folder):
     columns = len(results)
     script = ["set terminal pngcairo size %d,940 font 'sans,11' background 'white'" % (640 * columns),
               "set output '%s'" % os.path.join(folder, "livelock.png"), "set samples 2", "set datafile missing 'nan'",
-              "set multiplot layout 2,%d columnsfirst margins %g,0.985,0.065,0.93 spacing %g,0.11" % (columns, 0.13 / columns, 0.14 / columns),
-              "set grid lc rgb '#cccccc' lw 0.6 lt 1", "set border 3", "set tics nomirror", "set logscale x",
+              "set multiplot layout 2,%d columnsfirst margins %g,0.985,0.065,0.915 spacing %g,0.11" % (columns, 0.13 / columns, 0.14 / columns),
+              "set grid lc rgb '#cccccc' lw 0.6 lt 1", "set border 3", "set tics nomirror", "set logscale x", "set logscale x2",
               "set xtics (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)", "set xlabel 'offered: frames, million a second'",
-              "set key top left reverse Left samplen 3 spacing 1.15"]
+              "set key top left reverse Left samplen 3 spacing 1.15 opaque"]
     for result in results:
         files, lo, hi = data(result, folder)
-        script += ["set xrange [%g:%g]" % (lo * 0.85, hi * 1.2)] + goodput_panel(result, files) + latency_panel(files)
+        script += ["set %srange [%g:%g]" % (axis, lo * 0.85, hi * 1.2) for axis in ("x", "x2")] + goodput_panel(result, files) + latency_panel(files)
     script.append("unset multiplot")
     name = os.path.join(folder, "livelock.gnuplot")
     with open(name, "w") as f:
