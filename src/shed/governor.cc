@@ -11,7 +11,7 @@ constexpr float kSpan = 7;              // effort of a band: all but e^-7 of its
 constexpr float kMost = 3 * kSpan;
 constexpr float kMostForOthers = 2 * kSpan;  // established flows are not shed for other rings' sake
 constexpr float kProportional = 3;      // effort per ring
-constexpr float kRise = 100, kFall = 50;     // effort per ring and second
+constexpr float kRise = 60, kFall = 40;      // effort per ring and second
 constexpr float kJump = 500;            // effort per second while the ring is full
 constexpr float kFull = 0.95f;
 constexpr Duration kAgain = Duration::millis(5);
@@ -44,8 +44,8 @@ uint32_t Governor::observe(Instant now, const Load& l) {
   Duration gone = active_ && now > observed_ ? now - observed_ : Duration{};
   observed_ = now;
   if (gone > config_.time_out) {
-    integral_ = std::max(0.0f, integral_ - kFall * config_.low * seconds(gone - config_.time_out));
-    gone = config_.time_out;
+    integral_ -= kFall * config_.low * seconds(gone);
+    gone = {};
   }
   active_ = true;
   steer(gone, queue, l.handoff > own ? std::max(kMostForOthers, integral_) : kMost);
@@ -55,13 +55,16 @@ uint32_t Governor::observe(Instant now, const Load& l) {
   return level;
 }
 
+// What was seen last counts for the time since. After an empty ring nobody looked, maybe because the work that fills it
+// kept the lcore from its core: the ring is taken to have filled evenly, and may have done so up to the brim (high is half
+// of that), since the lcore will be served by the ring alone when it is kept away again.
 void Governor::steer(Duration gone, float queue, float ceiling) {
-  const float error = queue - config_.low, t = seconds(gone);
-  const bool stuck = queue >= kFull && queue >= queue_;
-  queue_ = queue;
-  integral_ += stuck ? kJump * t : (error > 0 ? kRise : kFall) * error * t;
+  const float before = queue_ > 0 ? queue_ - config_.low : queue / 2 - config_.high, t = seconds(gone);
+  const bool stuck = queue_ >= kFull && queue >= queue_;
+  integral_ += stuck ? kJump * t : (before > 0 ? kRise : kFall) * before * t;
   integral_ = std::clamp(integral_, 0.0f, ceiling);
-  effort_ = std::clamp(integral_ + kProportional * error, 0.0f, ceiling);
+  effort_ = std::clamp(integral_ + kProportional * (queue - config_.low), 0.0f, ceiling);
+  queue_ = queue;
 }
 
 // Whole levels are coarse where little passes: what one leaves over is made up for by the next.

@@ -39,7 +39,7 @@ struct Load {
 
 struct GovernorConfig {
   float high = 0.5f, low = 0.25f;
-  Duration longest_turn = Duration::millis(2), longest_unserved = Duration::millis(20);
+  Duration longest_turn = Duration::millis(10), longest_unserved = Duration::millis(20);
   Duration time_out = Duration::millis(50);  // a level that no observation has confirmed falls by itself
 };
 
