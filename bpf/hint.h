@@ -8,8 +8,8 @@
 
 #include "maps.h"
 
-/* Addresses in memory order, IPv4 in the first four bytes, the rest zero. ports: as in memory, the source's first, in one
-   word; 0 without. */
+/* Addresses in memory order, IPv4 in the first four bytes, the rest zero. ports: as in memory, the source's first, in
+   one word; 0 without. */
 SLUICE_INLINE __u64 sluice_tuple_hash(const struct sluice_cookie_key *key, const __u64 *src, const __u64 *dst,
                                       __u32 ports, __u32 family, __u32 proto) {
   struct sluice_siphash s = sluice_siphash_begin(key->k0, key->k1);

@@ -9,18 +9,9 @@
 #ifndef SLUICE_BPF_LIST6_H
 #define SLUICE_BPF_LIST6_H
 
-#include "maps.h"
+#include "both.h"
 
 #define SLUICE_LIST6_REMOVED 4ull /* no action: matches nothing, but is not empty */
-
-/* Network order to host order, and back. */
-SLUICE_INLINE __u64 sluice_net64(__u64 x) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  return __builtin_bswap64(x);
-#else
-  return x;
-#endif
-}
 
 /* addr: in memory order, as two words; bits behind `length` are cleared. */
 SLUICE_INLINE void sluice_mask6(__u64 *addr, __u32 length) {

@@ -4,8 +4,8 @@
  * compile it. Addresses are 16 bytes in memory order; IPv4 stands in the first four, the rest is zero.
  *
  * Two kinds of maps. Those of one port belong to its program: xsks, counts, queues, kernel_addresses,
- * kernel_fragments. Those of the box are made once by src/shed and shared by the programs of all ports: control, policy,
- * hints, sources, destinations, syns and the prefix lists. Where a box has no AF_XDP port, the same structures
+ * kernel_fragments. Those of the box are made once by src/shed and shared by the programs of all ports: control,
+ * policy, hints, sources, destinations, syns and the prefix lists. Where a box has no AF_XDP port, the same structures
  * lie in plain memory, for the same verdict in user space.
  */
 #ifndef SLUICE_BPF_MAPS_H
@@ -67,9 +67,6 @@ enum sluice_outcome {
 #undef SLUICE_X
   SLUICE_OUTCOMES
 };
-
-/* The program's four ways out before it had a verdict; goes when it has. */
-enum sluice_xdp_count { SLUICE_XDP_REDIRECTED, SLUICE_XDP_KERNEL, SLUICE_XDP_SHARED, SLUICE_XDP_UNBOUND, SLUICE_XDP_COUNTS };
 
 /* counts: per CPU, frames by outcome and class; key outcome * SLUICE_CLASSES + class. */
 #define SLUICE_COUNTS ((SLUICE_OUTCOMES + 0u) * (SLUICE_CLASSES + 0u))
@@ -179,9 +176,9 @@ struct sluice_control {
   struct sluice_list_info list[2];
 };
 
-/* ---- established flows. A tuple as it arrives (source first) picks a cell and two bits of a word; a cell has one word of
-   each generation. Workers set bits in the current one; when the generations change, the older is cleared. A tuple is
-   established if both its bits stand in either word. */
+/* ---- established flows. A tuple as it arrives (source first) picks a cell and two bits of a word; a cell has one word
+   of each generation. Workers set bits in the current one; when the generations change, the older is cleared. A tuple
+   is established if both its bits stand in either word. */
 #define SLUICE_HINT_CELLS (1u << 20)
 struct sluice_hint_cell {
   __u64 word[2];
@@ -208,8 +205,8 @@ struct sluice_buckets {
 /* ---- prefix lists. In two slots, of which control.lists is in force.
    IPv4: DIR-24-8. slots[addr >> 8] is an action, or SLUICE_ACTIONS + the number of a group, in which each of the 256
    addresses has two bits. IPv6: buckets of eight fingerprints, one for each prefix: keyed hash of length and masked
-   address with the action in the low two bits (0: empty); a full bucket goes on in the next, SLUICE_LIST6_PROBES at most.
-   Prefix lengths that are in use are looked for from the longest on. */
+   address with the action in the low two bits (0: empty); a full bucket goes on in the next, SLUICE_LIST6_PROBES at
+   most. Prefix lengths that are in use are looked for from the longest on. */
 enum sluice_action { SLUICE_ACTION_NONE, SLUICE_ACTION_BLOCK, SLUICE_ACTION_ALLOW, SLUICE_ACTION_BOGON, SLUICE_ACTIONS };
 
 #define SLUICE_SLOTS4 (1u << 24)

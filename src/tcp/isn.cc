@@ -1,18 +1,14 @@
 #include "tcp/isn.h"
 
-#include "siphash.h"
+#include "tcp_keyed.h"
 
 namespace sluice::tcp {
 namespace {
 
 uint32_t keyed(const uint64_t (&key)[2], const Tuple& t) {
-  sluice_siphash s = sluice_siphash_begin(key[0], key[1]);
-  for (const IpAddr* a : {&t.local, &t.remote}) {
-    sluice_siphash_add(&s, a->v6().hi());
-    sluice_siphash_add(&s, a->v6().lo());
-  }
-  const uint64_t ports = t.local_port | uint64_t{t.remote_port} << 16;
-  return static_cast<uint32_t>(sluice_siphash_end(&s, ports | uint64_t{36} << 56));
+  const sluice_cookie_key k{key[0], key[1]};
+  const __u64 local[] = {t.local.v6().hi(), t.local.v6().lo()}, remote[] = {t.remote.v6().hi(), t.remote.v6().lo()};
+  return sluice_tcp_keyed(&k, local, remote, t.local_port, t.remote_port);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ class EarlyDrop : public ::testing::Test {
     program_ = std::move(*p);
     program_->set_kernel_addresses({*parse_ip(kBox4), *parse_ip("198.18.1.255"), *parse_ip(kBox6)});
   }
-  sluice_xdp_count run(Octets frame) {
+  sluice_outcome run(Octets frame) {
     const auto before = program_->counts();
     LIBBPF_OPTS(bpf_test_run_opts, o);
     o.data_in = frame.data();
@@ -35,16 +35,16 @@ class EarlyDrop : public ::testing::Test {
     EXPECT_EQ(o.retval, uint32_t{XDP_PASS});
     const auto after = program_->counts();
     int slot = -1;
-    for (int i = 0; i < SLUICE_XDP_COUNTS; i++)
+    for (unsigned i = 0; i < SLUICE_COUNTS; i++)
       for (uint64_t n = before[i]; n < after[i]; n++) {
         EXPECT_EQ(slot, -1) << "counted twice";
-        slot = i;
+        slot = static_cast<int>(i / SLUICE_CLASSES);
       }
-    return static_cast<sluice_xdp_count>(slot);
+    return static_cast<sluice_outcome>(slot);
   }
-  bool kernel(const Octets& frame) { return run(frame) == SLUICE_XDP_KERNEL; }
-  bool shared(const Octets& frame) { return run(frame) == SLUICE_XDP_SHARED; }
-  bool ours(const Octets& frame) { return run(frame) == SLUICE_XDP_UNBOUND; }
+  bool kernel(const Octets& frame) { return run(frame) == SLUICE_OUT_KERNEL; }
+  bool shared(const Octets& frame) { return run(frame) == SLUICE_OUT_SHARED; }
+  bool ours(const Octets& frame) { return run(frame) == SLUICE_OUT_UNBOUND; }
 
   std::unique_ptr<port::XdpProgram> program_;
 };
