@@ -63,7 +63,7 @@ Status AfXdpPort::open() {
   const auto d = control_.find(o_.device);
   if (!d) return Error{"there is no network device '" + o_.device + "' (ip link shows what there is)"};
   if (Status s = examine(*d); !s) return s;
-  auto program = XdpProgram::load(o_.kernel);
+  auto program = XdpProgram::load(o_.kernel, o_.shed);
   if (!program) return Error{program.error()};
   program_ = std::move(*program);
   return bind(*d);
@@ -133,7 +133,7 @@ Status AfXdpPort::check_vlan_stripping(const Netdev& d) {
 // ---- sockets and program
 
 Status AfXdpPort::bind_as(const Netdev& d, XdpAttach attach, bool zero_copy) {
-  if (Status s = program_->attach(d.ifindex, attach); !s) return s;
+  if (Status s = program_->attach(d.ifindex, attach, o_.dispatcher); !s) return s;
   for (unsigned q = 0; q < o_.queues; q++) {
     XdpSocket::Options so{d.ifindex, q, o_.ring_size, zero_copy, o_.busy_poll};
     if (Status s = queues_[q]->open(so); !s) {
@@ -162,6 +162,10 @@ Status AfXdpPort::bind(const Netdev& d) {
   constexpr Way kWays[] = {{Mode::zero_copy, XdpAttach::native, true, "zero-copy"},
                            {Mode::native, XdpAttach::native, false, "native copy"},
                            {Mode::generic, XdpAttach::generic, false, "generic"}};
+  if (std::string done = remove_leftover_xdp(d.ifindex, o_.device); !done.empty())
+    notes_.push_back({Event::Level::warning, std::move(done)});
+  if (o_.dispatcher)
+    if (Status s = dispatcher_possible(); !s) return s;
   std::string failures;
   for (const Way& w : kWays) {
     if (o_.xdp_mode != Mode::automatic && o_.xdp_mode != w.mode) continue;
@@ -210,6 +214,8 @@ Status AfXdpPort::activate() {
     e.events = EPOLLIN;
     epoll_ctl(queues_[0]->wait_fd(), EPOLL_CTL_ADD, mirror_.fd(), &e);
   }
+  missed_before_ = XdpProgram::of(program_->counts(), SLUICE_OUT_REDIRECTED) - given();
+  answers_seen_ = answers();
   for (unsigned q = 0; q < o_.queues; q++) {
     AfXdpQueue& queue = *queues_[q];
     queue.prime();

@@ -4,6 +4,7 @@
 
 #include "port/af_xdp.h"
 #include "port/af_xdp_port.h"
+#include "port/early_drop.h"
 
 namespace sluice::port {
 
@@ -49,17 +50,53 @@ AfXdpPort::KernelCounts AfXdpPort::kernel_counts() const {
   return sum;
 }
 
+uint64_t AfXdpPort::given() const {
+  uint64_t n = 0;
+  for (const auto& q : queues_) n += q->counters().rx_packets.get();
+  return n;
+}
+
+// While sockets are bound they say what they had no room for. When they are gone, whatever was redirected and not given was
+// missed: it lay in a ring that was closed, or was on its way there.
+uint64_t AfXdpPort::missed_in_sockets(uint64_t redirected, const KernelCounts& k) const {
+  if (state_ != State::running) return redirected - given();
+  return missed_before_ + (k.dropped - retired_.dropped) + (k.ring_full - retired_.ring_full);
+}
+
+// The law of port.h. A frame that the kernel and the box both have counts as handed up if its copy was.
+void AfXdpPort::add_early(Stats& s, const XdpProgram::Counts& c, const KernelCounts& k) const {
+  s.early = true;
+  for (unsigned i = 0; i < SLUICE_COUNTS; i++) {
+    const auto outcome = static_cast<sluice_outcome>(i / SLUICE_CLASSES);
+    const auto cls = static_cast<sluice_class>(i % SLUICE_CLASSES);
+    s.early_seen += c[i];
+    if (c[i] > 0) s.early_counts.push_back({outcome, cls, c[i]});
+  }
+  for (unsigned o = SLUICE_DROP_malformed; o < SLUICE_OUTCOMES; o++) {
+    const auto outcome = static_cast<sluice_outcome>(o);
+    const uint64_t n = XdpProgram::of(c, outcome);
+    s.early_dropped += n;
+    if (n > 0) s.rejected.emplace_back(reason_of(outcome), n);
+  }
+  const uint64_t redirected = XdpProgram::of(c, SLUICE_OUT_REDIRECTED);
+  const uint64_t copies_missed = mirror_.no_mbuf() + mirror_.dropped();
+  s.answered = XdpProgram::of(c, SLUICE_OUT_ANSWERED);
+  s.handed_up = redirected + mirror_.received() + copies_missed;
+  s.missed_in_socket = missed_in_sockets(redirected, k) + copies_missed;
+  s.kernel_passed = s.early_seen - s.early_dropped - s.answered - s.handed_up;
+}
+
 Stats AfXdpPort::stats() const {
-  const KernelCounts k = kernel_counts();
   const auto x = program_->counts();
+  const KernelCounts k = kernel_counts();
   Stats s;
   s.link_up = link_up();
   s.link_changes = link_changes_;
+  add_early(s, x, k);
   // Most drivers count what a socket refused as the device's drops, too: the larger holds both.
   s.missed = std::max(k.dropped + k.ring_full, k.device.rx_dropped) + k.device.rx_missed;
   s.errors = k.rx_invalid + k.device.rx_errors;
   s.no_mbuf = mirror_.no_mbuf();
-  s.kernel_passed = x[SLUICE_XDP_KERNEL];
   s.tx_errors = k.tx_invalid + k.device.tx_dropped + k.device.tx_errors;
   uint64_t copied = 0, kicks = 0, bad = 0;
   for (const auto& q : queues_) {
@@ -71,10 +108,10 @@ Stats AfXdpPort::stats() const {
     kicks += c.kicks.get();
     bad += c.bad_address.get();
   }
-  s.extended = {{"xdp_redirected", x[SLUICE_XDP_REDIRECTED]},
-                {"xdp_kernel", x[SLUICE_XDP_KERNEL]},
-                {"xdp_shared", x[SLUICE_XDP_SHARED]},
-                {"xdp_unbound", x[SLUICE_XDP_UNBOUND]},
+  s.extended = {{"xdp_redirected", XdpProgram::of(x, SLUICE_OUT_REDIRECTED)},
+                {"xdp_kernel", XdpProgram::of(x, SLUICE_OUT_KERNEL)},
+                {"xdp_shared", XdpProgram::of(x, SLUICE_OUT_SHARED)},
+                {"xdp_unbound", XdpProgram::of(x, SLUICE_OUT_UNBOUND)},
                 {"xsk_rx_dropped", k.dropped},
                 {"xsk_rx_ring_full", k.ring_full},
                 {"xsk_fill_ring_empty", k.fill_empty},
@@ -107,6 +144,7 @@ std::vector<Event> AfXdpPort::maintain(const std::function<void()>& quiesce) {
   follow_link(*d, events);
   follow_settings(*d, events);
   if (o_.busy_poll) follow_busy_polling(events);
+  follow_answers(events);
   if (program_->has_rules()) program_->set_kernel_addresses(control_.addresses());
   return events;
 }
@@ -190,6 +228,45 @@ void AfXdpPort::follow_busy_polling(std::vector<Event>& events) {
         effective ? "busy polling is effective on " + o_.device
                   : "busy polling has no effect on " + o_.device + ": its driver gives frames no NAPI id");
   }
+}
+
+AfXdpPort::Answers AfXdpPort::answers() const {
+  Answers a;
+  a.made = XdpProgram::of(program_->counts(), SLUICE_OUT_ANSWERED);
+  // Drivers have names of their own: rx_queue_0_xdp_tx_errors (veth), rx_xdp_tx_full (mlx5), rx_queue_0_xdp_tx_drops …
+  for (const auto& [name, n] : control_.counters(o_.device)) {
+    if (name.find("xdp_tx") == std::string::npos) continue;
+    const bool failed = name.find("err") != std::string::npos || name.find("drop") != std::string::npos ||
+                        name.find("full") != std::string::npos;
+    (failed ? a.failed : a.sent) += n;
+  }
+  return a;
+}
+
+// An answer leaves by XDP_TX, which not every device can: a veth whose peer has no NAPI throws all of them away, and says so
+// in a counter alone. Then the stack answers; from time to time it is tried again.
+void AfXdpPort::follow_answers(std::vector<Event>& events) {
+  constexpr uint64_t kEnough = 16;
+  constexpr unsigned kAgain = 300;  // calls, a minute or so
+  if (answers_off_ > 0) {
+    if (--answers_off_ > 0) return;
+    program_->answer_syns(true);
+    answers_seen_ = answers();
+    return;
+  }
+  if (XdpProgram::of(program_->counts(), SLUICE_OUT_ANSWERED) < answers_seen_.made + kEnough) return;
+  const Answers before = std::exchange(answers_seen_, answers());
+  if (answers_seen_.sent != before.sent || answers_seen_.failed < before.failed + kEnough) {
+    answers_said_ = false;
+    return;
+  }
+  program_->answer_syns(false);
+  answers_off_ = kAgain;
+  if (std::exchange(answers_said_, true)) return;
+  say(events, Event::Level::warning,
+      o_.device + " sends none of the SYN cookies that early drop answers with, so the TCP stack answers instead, at more cost" +
+          (info_.partial_checksums ? ": ethtool -K PEER gro on, which gives a veth's other end what it takes to receive them"
+                                   : ": its driver has no XDP_TX"));
 }
 
 }  // namespace sluice::port

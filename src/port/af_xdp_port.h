@@ -34,6 +34,9 @@ class AfXdpPort final : public Port {
   int wait_fd(unsigned queue) override { return queues_[queue]->wait_fd(); }
   bool arm(unsigned queue) override;
   void disarm(unsigned queue) override { queues_[queue]->disarm(); }
+  Occupancy rx_waiting(unsigned queue) override { return queues_[queue]->waiting(); }
+  Occupancy rx_buffers(unsigned queue) override { return queues_[queue]->buffers(); }
+  sluice_queue* early_drop(unsigned queue) override { return program_->queue(queue); }
 
   const Info& info() const override { return info_; }
   Stats stats() const override;
@@ -50,6 +53,13 @@ class AfXdpPort final : public Port {
     NetdevStats device;
   };
   KernelCounts kernel_counts() const;
+  uint64_t given() const;  // frames that rx_burst has given from the sockets
+  uint64_t missed_in_sockets(uint64_t redirected, const KernelCounts& k) const;
+  void add_early(Stats& s, const XdpProgram::Counts& c, const KernelCounts& k) const;
+  struct Answers {  // of SYNs in their place
+    uint64_t made = 0, sent = 0, failed = 0;
+  };
+  Answers answers() const;
 
   Status examine(const Netdev& d);
   Status check_queues(const Netdev& d) const;
@@ -65,6 +75,7 @@ class AfXdpPort final : public Port {
   void follow_link(const Netdev& d, std::vector<Event>& events);
   void follow_settings(const Netdev& d, std::vector<Event>& events);
   void follow_busy_polling(std::vector<Event>& events);
+  void follow_answers(std::vector<Event>& events);
   void say(std::vector<Event>& events, Event::Level level, const std::string& text) const;
 
   const Options o_;
@@ -85,6 +96,10 @@ class AfXdpPort final : public Port {
   uint32_t mtu_seen_ = 0, carrier_changes_seen_ = 0;
   uint64_t link_changes_ = 0;
   KernelCounts retired_;             // of sockets and devices that are gone
+  uint64_t missed_before_ = 0;       // redirected to sockets that are gone, and never given
+  Answers answers_seen_;
+  unsigned answers_off_ = 0;         // calls of maintain() until answers are tried again; 0: they are made
+  bool answers_said_ = false;
   NetdevStats base_;                 // the device's counters when it was taken
   mutable NetdevStats device_seen_;  // and when they were last read: a device that is gone does not say
 };

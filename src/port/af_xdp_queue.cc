@@ -237,6 +237,14 @@ void AfXdpQueue::disarm() {
   if (up_.load(std::memory_order_acquire)) watch(false);
 }
 
+Occupancy AfXdpQueue::waiting() const {
+  return is_up() ? Occupancy{socket_.receive.filled(), ring_size_} : Occupancy{};
+}
+
+Occupancy AfXdpQueue::buffers() const {
+  return is_up() ? Occupancy{socket_.fill.filled(), ring_size_} : Occupancy{};
+}
+
 void AfXdpQueue::drain() {
   if (!socket_.is_open()) return;
   for (int tries = 0; tries < 50; tries++) {

@@ -31,6 +31,7 @@
 
 #include "base/counter.h"
 #include "base/limits.h"
+#include "port/port.h"
 #include "port/xdp_socket.h"
 
 namespace sluice::port {
@@ -47,6 +48,10 @@ class alignas(64) AfXdpQueue {
   void turn();
   bool arm();
   void disarm();
+
+  // Also the control thread's.
+  Occupancy waiting() const;  // frames in the receive ring
+  Occupancy buffers() const;  // chunks in the fill ring
 
   // --- control thread
   Status open(const XdpSocket::Options& o);  // bound, but without frames

@@ -199,6 +199,27 @@ Status NetdevControl::set_offload(const std::string& name, Offload o, bool on) {
   return {};
 }
 
+std::vector<std::pair<std::string, uint64_t>> NetdevControl::counters(const std::string& name) {
+  uint64_t question[sizeof(ethtool_sset_info) / 8 + 1] = {};  // ends with an array, of one
+  auto* ask = reinterpret_cast<ethtool_sset_info*>(question);
+  ask->cmd = ETHTOOL_GSSET_INFO, ask->sset_mask = 1ull << ETH_SS_STATS;
+  if (!ethtool(ioctl_, name, ask) || ask->sset_mask == 0) return {};
+  const uint32_t length = ask->data[0];
+  // Both end with an array of that length; words, so that they are aligned.
+  std::vector<uint64_t> names((sizeof(ethtool_gstrings) + size_t{length} * ETH_GSTRING_LEN) / 8 + 1);
+  std::vector<uint64_t> values(sizeof(ethtool_stats) / 8 + length);
+  auto* strings = reinterpret_cast<ethtool_gstrings*>(names.data());
+  auto* stats = reinterpret_cast<ethtool_stats*>(values.data());
+  strings->cmd = ETHTOOL_GSTRINGS, strings->string_set = ETH_SS_STATS, strings->len = length;
+  stats->cmd = ETHTOOL_GSTATS, stats->n_stats = length;
+  if (!ethtool(ioctl_, name, strings) || !ethtool(ioctl_, name, stats)) return {};
+  std::vector<std::pair<std::string, uint64_t>> all;
+  for (uint32_t i = 0; i < std::min({length, strings->len, stats->n_stats}); i++)
+    all.emplace_back(text(reinterpret_cast<const char*>(strings->data) + size_t{i} * ETH_GSTRING_LEN, ETH_GSTRING_LEN),
+                     stats->data[i]);
+  return all;
+}
+
 Status NetdevControl::set_up(const std::string& name) {
   ifreq r = request_for(name);
   if (ioctl(ioctl_, SIOCGIFFLAGS, &r) != 0) return Error{system_error("cannot read the flags of " + name)};

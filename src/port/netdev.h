@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -63,6 +64,9 @@ class NetdevControl {
   // nullopt: the device does not say.
   std::optional<bool> offload(const std::string& name, Offload o);
   Status set_offload(const std::string& name, Offload o, bool on);
+
+  // ethtool -S, by the driver's names; empty: it has none.
+  std::vector<std::pair<std::string, uint64_t>> counters(const std::string& name);
 
   Status set_up(const std::string& name);
   Status set_mtu(const std::string& name, unsigned mtu);

@@ -2,14 +2,14 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/if_link.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
+#include <utility>
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
@@ -21,25 +21,6 @@
 namespace sluice::port {
 
 namespace {
-
-// libbpf would print pages to standard error. The last thing that it complained of is kept for our own
-// errors.
-thread_local std::string complaint;
-
-[[gnu::format(printf, 2, 0)]] int keep_complaint(libbpf_print_level level, const char* format, va_list args) {
-  if (level != LIBBPF_WARN) return 0;
-  char line[512];
-  const int n = vsnprintf(line, sizeof line, format, args);
-  complaint.assign(line, strnlen(line, sizeof line));
-  while (!complaint.empty() && complaint.back() == '\n') complaint.pop_back();
-  return n;
-}
-
-std::string reason(int error) {
-  std::string text = std::strerror(error < 0 ? -error : error);
-  if (!complaint.empty()) text += " (" + complaint + ")";
-  return text;
-}
 
 sluice_kernel_rule compile(const KernelMatch& m) {
   sluice_kernel_rule r{};
@@ -64,69 +45,100 @@ sluice_address key_of(const IpAddr& a) {
 
 }  // namespace
 
-Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const std::vector<KernelMatch>& kernel) {
+// Opened, with its constants; not loaded.
+early_drop* XdpProgram::open() const {
+  early_drop* s = early_drop__open();
+  if (!s) return nullptr;
+  std::copy(rules_.begin(), rules_.end(), s->rodata->kernel_rules);
+  s->rodata->kernel_rule_count = static_cast<uint32_t>(rules_.size());
+  return s;
+}
+
+Status XdpProgram::use(const ShedMaps& shed) {
+  const auto& own = skeleton_->maps;
+  const std::pair<bpf_map*, int> all[] = {
+      {own.control, shed.control}, {own.policy, shed.policy},   {own.hints, shed.hints},
+      {own.sources, shed.sources}, {own.destinations, shed.destinations}, {own.syns, shed.syns},
+      {own.slots4, shed.slots4},   {own.groups, shed.groups},   {own.list6, shed.list6}};
+  for (const auto& [map, fd] : all)
+    if (fd >= 0)
+      if (const int e = bpf_map__reuse_fd(map, fd); e != 0)
+        return Error{std::string("the XDP program does not take the box's map '") + bpf_map__name(map) +
+                     "': " + reason_of_error(e)};
+  return {};
+}
+
+Status XdpProgram::map_queues() {
+  void* at = mmap(nullptr, SLUICE_MAX_QUEUES * sizeof(sluice_queue), PROT_READ | PROT_WRITE, MAP_SHARED,
+                  bpf_map__fd(skeleton_->maps.queues), 0);
+  if (at == MAP_FAILED)
+    return Error{std::string("cannot map the shed levels of the port's queues: ") + std::strerror(errno)};
+  queues_ = static_cast<sluice_queue*>(at);
+  return {};
+}
+
+Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const std::vector<KernelMatch>& kernel, const ShedMaps& shed) {
   if (kernel.size() > SLUICE_MAX_KERNEL_RULES)
     return Error{"kernel: has " + std::to_string(kernel.size()) + " entries, the XDP program takes at most " +
                  std::to_string(SLUICE_MAX_KERNEL_RULES) + ": join prefixes"};
-  libbpf_set_print(keep_complaint);
   // Kernels before 5.11 charge maps to RLIMIT_MEMLOCK. Where it cannot be raised, loading says what is
   // missing.
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   setrlimit(RLIMIT_MEMLOCK, &unlimited);
 
-  complaint.clear();
+  forget_complaint();
   std::unique_ptr<XdpProgram> self(new XdpProgram);
-  self->skeleton_ = early_drop__open();
-  if (!self->skeleton_) return Error{"cannot read the built-in XDP program: " + reason(errno)};
-  auto* constants = self->skeleton_->rodata;
-  for (size_t i = 0; i < kernel.size(); i++) constants->kernel_rules[i] = compile(kernel[i]);
-  constants->kernel_rule_count = static_cast<uint32_t>(kernel.size());
-  self->rules_ = kernel.size();
+  for (const KernelMatch& m : kernel) self->rules_.push_back(compile(m));
+  self->skeleton_ = self->open();
+  if (!self->skeleton_) return Error{"cannot read the built-in XDP program: " + reason_of_error(errno)};
+  if (Status s = self->use(shed); !s) return Error{s.error()};
   if (const int e = early_drop__load(self->skeleton_); e != 0) {
     if (e == -EPERM)
       return Error{
           "the kernel does not let this user load an XDP program: run as root, or with CAP_BPF, "
           "CAP_NET_ADMIN "
           "and CAP_NET_RAW"};
-    return Error{"the kernel refused the XDP program: " + reason(e)};
+    if (e == -ENOMEM)
+      return Error{"no memory for the maps of the XDP program: free some, or raise the memory limit of the service"};
+    return Error{"the kernel refused the XDP program (Linux 5.10 or later takes it): " + reason_of_error(e)};
   }
+  if (Status s = self->map_queues(); !s) return Error{s.error()};
   return self;
 }
 
 XdpProgram::~XdpProgram() {
   detach();
+  if (queues_) munmap(queues_, SLUICE_MAX_QUEUES * sizeof(sluice_queue));
   early_drop__destroy(skeleton_);
+}
+
+void XdpProgram::answer_syns(bool yes) {
+  for (unsigned q = 0; q < SLUICE_MAX_QUEUES; q++) std::atomic_ref(queues_[q].spare[0]).store(!yes, std::memory_order_relaxed);
 }
 
 int XdpProgram::program_fd() const {
   return bpf_program__fd(skeleton_->progs.early_drop);
 }
 
-Status XdpProgram::attach(int ifindex, XdpAttach mode) {
+Status XdpProgram::attach(int ifindex, XdpAttach mode, bool beside_others) {
   detach();
-  complaint.clear();
-  LIBBPF_OPTS(bpf_link_create_opts, opts);
-  opts.flags = mode == XdpAttach::native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
-  const int fd = bpf_link_create(program_fd(), ifindex, BPF_XDP, &opts);
-  if (fd < 0) {
-    const int e = errno;
-    if (e == EBUSY || e == EEXIST)
-      return Error{
-          "another XDP program is attached to it (bpftool net; ip link set dev IF xdp off; or another "
-          "sluice)"};
-    if (e == EPERM)
-      return Error{"this user may not attach XDP programs: run as root, or with CAP_NET_ADMIN and CAP_BPF"};
-    if (e == EINVAL && mode == XdpAttach::native)
-      return Error{"the kernel or the driver refuses (its MTU, or a setting such as LRO)"};
-    return Error{reason(e)};
+  if (!beside_others) return attachment_.alone(program_fd(), ifindex, mode);
+  // libxdp loads it itself, as a part of the dispatcher: a copy, so that the counters outlive this attachment.
+  dispatched_ = open();
+  if (!dispatched_) return Error{"cannot read the built-in XDP program: " + reason_of_error(errno)};
+  bpf_map* copy;
+  bpf_object__for_each_map(copy, dispatched_->obj) {
+    const bpf_map* first = bpf_object__find_map_by_name(skeleton_->obj, bpf_map__name(copy));
+    if (!bpf_map__is_internal(copy) && first) bpf_map__reuse_fd(copy, bpf_map__fd(first));
   }
-  link_ = fd;
-  return {};
+  Status s = attachment_.beside_others(dispatched_->obj, ifindex, mode);
+  if (!s) detach();
+  return s;
 }
 
 void XdpProgram::detach() {
-  if (link_ >= 0) close(link_);
-  link_ = -1;
+  attachment_.end();
+  if (dispatched_) early_drop__destroy(std::exchange(dispatched_, nullptr));
 }
 
 Status XdpProgram::bind_queue(unsigned queue, int socket) {
@@ -157,17 +169,23 @@ void XdpProgram::set_kernel_addresses(const std::vector<IpAddr>& all) {
   addresses_ = all;
 }
 
-std::array<uint64_t, SLUICE_XDP_COUNTS> XdpProgram::counts() const {
-  std::array<uint64_t, SLUICE_XDP_COUNTS> sum{};
+XdpProgram::Counts XdpProgram::counts() const {
+  Counts sum{};
   const int cpus = libbpf_num_possible_cpus();
   if (cpus <= 0) return sum;
   std::vector<uint64_t> each(static_cast<size_t>(cpus));
   const int map = bpf_map__fd(skeleton_->maps.counts);
-  for (uint32_t slot = 0; slot < SLUICE_XDP_COUNTS; slot++) {
+  for (uint32_t slot = 0; slot < SLUICE_COUNTS; slot++) {
     if (bpf_map_lookup_elem(map, &slot, each.data()) != 0) continue;
     for (uint64_t n : each) sum[slot] += n;
   }
   return sum;
+}
+
+uint64_t XdpProgram::of(const Counts& c, sluice_outcome o) {
+  uint64_t n = 0;
+  for (unsigned cls = 0; cls < SLUICE_CLASSES; cls++) n += c[o * unsigned{SLUICE_CLASSES} + cls];
+  return n;
 }
 
 }  // namespace sluice::port

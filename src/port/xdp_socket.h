@@ -9,6 +9,7 @@
 
 #include <linux/if_xdp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -46,6 +47,11 @@ class XdpRing {
   void submit(uint32_t n) {  // the entries [0, n) are written
     mine_ += n;
     std::atomic_ref(*producer_).store(mine_, std::memory_order_release);
+  }
+  // Entries that are there for whoever consumes them. Any thread, while the ring is mapped.
+  uint32_t filled() const {
+    const uint32_t taken = std::atomic_ref(*consumer_).load(std::memory_order_relaxed);
+    return std::min(std::atomic_ref(*producer_).load(std::memory_order_relaxed) - taken, mask_ + 1);
   }
   uint32_t pending() {  // submitted, not yet taken by the kernel
     theirs_ = std::atomic_ref(*consumer_).load(std::memory_order_acquire);
