@@ -1,5 +1,7 @@
 #include "control/audit.h"
 
+#include <algorithm>
+
 namespace sluice::control {
 
 namespace {
@@ -26,11 +28,21 @@ void add(Audit& out, const Account& a, size_t ports) {
   add(out.rows[ports], nullptr, a.box);
 }
 
+// SYNs that a port's program answered in their place: the SYN is received and consumed, its SYN-ACK is the box's.
+void add_answered(Audit& out, size_t port, uint64_t n) {
+  out.rows[port].received += n;
+  out.rows[port].consumed += n;
+  out.rows.back().created += n;
+  out.rows.back().forwarded += n;
+  out.transmitted += n;
+}
+
 void judge(Audit& a) {
   const int64_t open = a.sum.open();
   const bool books = open == static_cast<int64_t>(a.queued) && a.sum.forwarded == a.transmitted;
   const bool pool = a.pool_in_use == a.pool_held + a.queued + a.held_by_tcp;
-  a.closed = books && pool;
+  const auto leak = std::find_if(a.early.begin(), a.early.end(), [](const EarlyRow& r) { return !r.closed(); });
+  a.closed = books && pool && leak == a.early.end();
   if (a.closed) {
     a.verdict = "closed: every packet is accounted for";
     if (a.queued) a.verdict += ", " + std::to_string(a.queued) + " still under way";
@@ -40,6 +52,11 @@ void judge(Audit& a) {
                 " packets are neither transmitted, consumed nor dropped, and " + std::to_string(a.queued) +
                 " are in queues; forwarded " + std::to_string(a.sum.forwarded) + ", transmitted " +
                 std::to_string(a.transmitted);
+  } else if (leak != a.early.end()) {
+    a.verdict = "NOT closed: of " + std::to_string(leak->seen) + " frames that early drop saw on port " + leak->port + ", " +
+                std::to_string(leak->dropped) + " were dropped, " + std::to_string(leak->answered) + " answered, " +
+                std::to_string(leak->kernel) + " left to the kernel and " + std::to_string(leak->handed_up) +
+                " handed up, of which " + std::to_string(leak->arrived()) + " arrived";
   } else {
     a.verdict = "NOT closed: the pool has " + std::to_string(a.pool_in_use) + " packets in use, ports hold " +
                 std::to_string(a.pool_held) + ", queues " + std::to_string(a.queued) + " and TCP " +
@@ -54,15 +71,20 @@ Audit read_once(engine::Box& box) {
   out.totals.resize(ports.size());
   for (size_t p = 0; p < ports.size(); p++) out.rows[p].name = ports[p]->info().name;
   out.rows.back().name = "box";
+  std::vector<port::Stats> stats;
+  for (const auto& p : ports) stats.push_back(p->stats());  // first: what a program has handed up by now has arrived later
   for (unsigned w = 0; w < box.workers(); w++) add(out, box.worker_account(w), ports.size());
   for (unsigned e = 0; e < box.stacks(); e++) add(out, box.stack_account(e), ports.size());
   // What a port could not make a packet of never reached an engine: the port's own books have it.
-  for (size_t p = 0; p < ports.size(); p++)
-    for (const auto& [reason, n] : ports[p]->stats().rejected) {
+  for (size_t p = 0; p < ports.size(); p++) {
+    for (const auto& [reason, n] : stats[p].rejected) {
       out.rows[p].received += n;
       out.rows[p].dropped += n;
       out.rows[p].drops[static_cast<unsigned>(reason)] += n;
     }
+    add_answered(out, p, stats[p].answered);
+    if (stats[p].early) out.early.push_back(early_row(*ports[p], stats[p], out.totals[p].rx_packets + stats[p].rx_rejected));
+  }
   for (const AuditRow& r : out.rows) {
     out.sum.received += r.received;
     out.sum.created += r.created;

@@ -1,10 +1,12 @@
 // Every packet is accounted for: sums the engines' books and holds them against each other and against
-// the packet pool. See base/account.h for the law.
+// the packet pool. See base/account.h for the law. Frames that an AF_XDP port's early-drop program dropped are rows of it like
+// all others; a second law (early.h) holds what the program has seen against what the workers received.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "control/early.h"
 #include "engine/box.h"
 
 namespace sluice::control {
@@ -26,11 +28,13 @@ struct Audit {
   std::vector<AuditRow> rows;      // ports in order, the box last
   std::vector<PortTotals> totals;  // by port
   AuditRow sum;
-  uint64_t transmitted = 0;                                // Σ tx_packets of the ports
+  std::vector<EarlyRow> early;     // of ports with an early-drop program
+  uint64_t transmitted = 0;                                // Σ tx_packets of the ports, and what their programs answered
   uint64_t queued = 0;                                     // in rings, neighbour queues, reassembly
   uint64_t pool_size = 0, pool_in_use = 0, pool_held = 0;  // held: by ports' rings
   uint64_t held_by_tcp = 0;                                // mbufs of TCP and its applications, which are consumed
-  bool closed = false;  // open = queued in sum, forwarded = transmitted, and the pool agrees
+  // open = queued in sum, forwarded = transmitted, the pool agrees, and the programs' books close.
+  bool closed = false;
   std::string verdict;  // one sentence
 };
 

@@ -9,6 +9,7 @@
 #include "control/rates.h"
 #include "control/rpc.h"
 #include "control/running.h"
+#include "control/shed.h"
 #include "engine/box.h"
 #include "port/port.h"
 
@@ -31,6 +32,7 @@ struct Context {
   bool stop_requested = false;
   std::deque<LoggedEvent> events, access;  // the latest 1,000 of each
   uint64_t event_count = 0;
+  PrefixLoad load;
 
   void log_event(const port::Event& e);
   void log_access(const std::string& what);
@@ -59,6 +61,20 @@ json run_events(Context&, Params&);
 json run_config_get(Context&, Params&);
 json run_config_check(Context&, Params&);
 json run_config_apply(Context&, Params&);
+json run_block_add(Context&, Params&);
+json run_block_remove(Context&, Params&);
+json run_block_list(Context&, Params&);
+json run_block_find(Context&, Params&);
+json run_block_load(Context&, Params&);
+json run_block_clear(Context&, Params&);
+json run_allow_add(Context&, Params&);
+json run_allow_remove(Context&, Params&);
+json run_allow_list(Context&, Params&);
+json run_allow_find(Context&, Params&);
+json run_allow_load(Context&, Params&);
+json run_allow_clear(Context&, Params&);
+json run_shed_status(Context&, Params&);
+json run_shed_level(Context&, Params&);
 json run_stop(Context&, Params&);
 
 // The index of a port by name; throws what Params::invalid throws.

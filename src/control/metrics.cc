@@ -5,6 +5,7 @@
 
 #include "control/access_log.h"
 #include "control/commands.h"
+#include "control/early.h"
 #include "control/tcp_counters.h"
 
 namespace sluice::control {
@@ -54,6 +55,33 @@ void ports(Metrics& m, Context& c, const Audit& a) {
     for (unsigned r = 0; r < kDropReasons; r++)
       if (row.drops[r])
         m.sample({{"port", row.name}, {"reason", drop_info(static_cast<DropReason>(r)).name}}, row.drops[r]);
+}
+
+// Early drop: of the ports' programs, and of the verdict that workers run for ports without one.
+void early(Metrics& m, Context& c) {
+  const auto queues = c.box.shed_queues();
+  const auto& ports = c.box.ports();
+  std::vector<port::Stats> stats;
+  for (const auto& p : ports) stats.push_back(p->stats());
+  for (const auto& q : queues) add_counts(stats[q.port].early_counts, q.counts);
+  m.counter("sluice_early_frames_total", "Frames that early drop has judged, by outcome and class.");
+  for (size_t i = 0; i < ports.size(); i++)
+    for (const port::EarlyCount& e : stats[i].early_counts)
+      m.sample({{"port", ports[i]->info().name}, {"outcome", outcome_name(e.outcome)}, {"class", class_name(e.cls)}}, e.frames);
+  m.counter("sluice_port_missed_packets_total", "Packets for which the device or its queue had no room.");
+  for (size_t i = 0; i < ports.size(); i++) m.sample({{"port", ports[i]->info().name}}, stats[i].missed);
+  m.gauge("sluice_shed_level", "Shed level of a queue: 0 nothing, 256 the rest, 512 new flows too, 768 everything but control.");
+  for (const auto& q : queues)
+    m.sample({{"port", ports[q.port]->info().name}, {"queue", std::to_string(q.queue)}}, uint64_t{q.level});
+  m.gauge("sluice_shed_hints_fill_ratio", "Share of the bits set that tell established flows.");
+  m.sample({}, c.box.shed().hints().fill());
+  m.counter("sluice_shed_hints_false_total", "Packets taken for an established flow's, of which no worker knew.");
+  m.sample({}, c.box.false_hints());
+  m.gauge("sluice_shed_prefixes", "Prefixes on the block and allow lists.");
+  const auto& lists = c.box.shed().lists();
+  for (const auto& [list, action] : {std::pair{"block", SLUICE_ACTION_BLOCK}, std::pair{"allow", SLUICE_ACTION_ALLOW}})
+    for (const auto& [from, origin] : {std::pair{"command", shed::Origin::command}, std::pair{"configuration", shed::Origin::file}})
+      m.sample({{"list", list}, {"from", from}}, uint64_t{lists.size(origin, action)});
 }
 
 void lcores(Metrics& m, Context& c) {
@@ -167,6 +195,7 @@ std::string metrics_text(Context& c) {
   const Audit a = totals(c.box);
   box(m, c, a);
   ports(m, c, a);
+  early(m, c);
   lcores(m, c);
   tcp(m, c);
   services(m, c);

@@ -112,6 +112,15 @@ std::string Params::text(const char* field, const std::string& fallback) {
   return object_[field];
 }
 
+std::string Params::word(const char* field) {
+  known_.insert(field);
+  if (!object_.contains(field)) return "";
+  const json& v = object_[field];
+  if (v.is_number_integer()) return v.dump();
+  if (!v.is_string()) invalid(field, "expected a word or a whole number");
+  return v;
+}
+
 bool Params::flag(const char* field, bool fallback) {
   known_.insert(field);
   if (!object_.contains(field)) return fallback;

@@ -27,6 +27,7 @@ class Params {
 
   uint64_t number(const char* field, uint64_t fallback, uint64_t low, uint64_t high);
   std::string text(const char* field, const std::string& fallback = "");
+  std::string word(const char* field);  // a text, or a whole number as one; empty: not there
   bool flag(const char* field, bool fallback = false);
   const std::string& method() const { return method_; }
   bool has(const char* field) const { return object_.contains(field); }

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "control/shed.h"
 #include "control/snapshot_build.h"
 
 namespace sluice::control {
@@ -16,6 +17,24 @@ Result<std::string> read_text(const std::string& path) {
   if (f.bad()) return Error{"cannot read " + path + ": " + std::strerror(errno)};
   return s.str();
 }
+
+namespace {
+
+bool same_lists(const config::Shed& a, const config::Shed& b) { return a.block == b.block && a.allow == b.allow; }
+
+bool same_limits(const config::Shed& a, config::Shed b) {
+  config::Shed c = a;
+  c.block = c.allow = b.block = b.allow = {};
+  return b == c;
+}
+
+void refuse(ApplyResult& r, config::Mistake m) {
+  r.ok = false;
+  r.summary = "refused: " + m.message;
+  r.mistakes.push_back(std::move(m));
+}
+
+}  // namespace
 
 Running::Prepared Running::prepare(const std::string& text, const std::string& file_name) const {
   Prepared p;
@@ -57,6 +76,8 @@ Running::Prepared Running::prepare(const std::string& text, const std::string& f
   note(previous->filter.rules != p.snapshot->filter.rules, "filter");
   note(previous->interfaces != p.snapshot->interfaces, "addresses and neighbours");
   note(p.services->changes, "services");
+  note(!same_lists(model_.shed, p.model.shed), "block and allow lists");
+  note(!same_limits(model_.shed, p.model.shed), "shed");
   p.result.summary = changed.empty() ? "nothing differs" : "new: " + changed;
   p.result.ok = true;
   return p;
@@ -69,9 +90,13 @@ ApplyResult Running::check(const std::string& text, const std::string& file_name
 ApplyResult Running::apply(const std::string& text, const std::string& file_name) {
   auto t0 = std::chrono::steady_clock::now();
   Prepared p = prepare(text, file_name);
+  // Early drop alone may still refuse; whatever has changed before it would have to be taken back.
+  if (p.result.ok && !(model_.shed == p.model.shed))
+    if (Status s = box_.set_shed_policy(shed_policy(p.model)); !s) refuse(p.result, {file_name, 0, 0, "shed", s.error()});
   if (p.result.ok) {
     box_.publish(p.snapshot);  // first: a new service may listen on a new address
     services_.commit(std::move(*p.services));
+    box_.shed().set_services(shed_services(p.model, facts_));
     model_ = std::move(p.model);
     text_ = text;
     p.result.snapshot = p.snapshot->id;
@@ -89,6 +114,7 @@ std::string Running::refresh() {
   if (!built) return "a port came back, but its tables cannot be made: " + built.error();
   facts_ = std::move(now);
   box_.publish(*built);
+  box_.shed().set_services(shed_services(model_, facts_));
   return "a port came back: its neighbours are asked again";
 }
 

@@ -41,6 +41,9 @@ ConnName connection_named(Context& c, Params& p) {
   if (id.empty() == remote.empty()) p.invalid("id", "expected either id, or remote: the peer's ADDRESS:PORT");
   if (!id.empty()) {
     const auto n = parse_conn_name(id);
+    if (!n && parse_ip(id))
+      p.invalid("remote", "'" + id.substr(0, 64) + "' has no port; expected the peer's ADDRESS:PORT, such as " +
+                              (id.find(':') == id.npos ? id + ":41000" : "[" + id + "]:41000"));
     if (!n || n->stack >= c.box.stacks())
       p.invalid("id", "'" + id.substr(0, 64) + "' is no connection; tcp.list names them, such as 0.17.2");
     return *n;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/shed.h"
 #include "control/snapshot_routes.h"
 #include "port/open.h"
 
@@ -137,6 +138,7 @@ port::Options port_options(const config::Port& p, uint16_t index) {
   o.busy_poll = p.busy_poll;
   o.allow_default_route = p.take_default_route;
   o.ring_size = p.ring_size;
+  o.dispatcher = p.dispatcher;
   for (const config::Match& m : p.kernel) o.kernel.push_back({m.prefix, m.proto, m.port});
   o.checksum = checksum(p.checksum);
   o.pcap_out = p.pcap_out;
@@ -165,6 +167,7 @@ engine::BoxOptions box_options(const config::Model& m) {
   b.pipeline.idle_tcp_closing = m.flows.idle_tcp_closing;
   b.pipeline.idle_udp = m.flows.idle_udp;
   b.pipeline.idle_other = m.flows.idle_other;
+  b.shed = shed_policy(m);
   return b;
 }
 

@@ -4,12 +4,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
-#include "base/command_line.h"
 #include "ctl/client.h"
+#include "ctl/verbs.h"
 #include "ctl/views.h"
 #include "sluice/control.h"
 
@@ -18,11 +19,8 @@ namespace {
 using nlohmann::json;
 using sluice::ctl::Answer;
 using sluice::ctl::Client;
-
-struct Request {
-  std::string method;
-  json params = json::object();
-};
+using sluice::ctl::Request;
+using sluice::ctl::Verbs;
 
 struct Options {
   std::string socket = sluice::control::kDefaultSocket;
@@ -92,26 +90,6 @@ bool read_file(const std::string& path, std::string& text) {
   return true;
 }
 
-// A verb of the command line, and options that fill in fields of its request.
-struct Verbs {
-  CLI::App& app;
-  Request& r;
-
-  CLI::App* verb(const char* name, const char* method, const char* help) {
-    CLI::App* s = app.add_subcommand(name, help);
-    s->callback([&to = r, method] { to.method = method; });
-    return s;
-  }
-  void text(CLI::App* s, const char* option, const char* field, const char* help) {
-    s->add_option_function<std::string>(
-        option, [&to = r, field](const std::string& v) { to.params[field] = v; }, help);
-  }
-  void number(CLI::App* s, const char* option, const char* field, const char* help) {
-    s->add_option_function<uint64_t>(
-        option, [&to = r, field](uint64_t v) { to.params[field] = v; }, help);
-  }
-};
-
 void add_filter_of_connections(Verbs v, CLI::App* s) {
   v.text(s, "--state", "state", "established, time-wait, syn-received, …");
   v.text(s, "--local", "local", "own address or prefix");
@@ -119,6 +97,40 @@ void add_filter_of_connections(Verbs v, CLI::App* s) {
   v.number(s, "--port", "port", "own or peer's port");
   v.text(s, "--service", "service", "this service's only");
   v.number(s, "--limit", "limit", "at most so many (100)");
+}
+
+// In pieces: the box goes on answering others meanwhile, and a pipe may be as long as it likes. The last one is empty.
+int load_list(Client& client, Request r, const Options& o) {
+  std::ifstream file;
+  if (r.list_file != "-") {
+    if (std::filesystem::is_directory(r.list_file)) {
+      std::cerr << "sluicectl: cannot read " << r.list_file << ": it is a folder\n";
+      return 2;
+    }
+    file.open(r.list_file, std::ios::binary);
+    if (!file) {
+      std::cerr << "sluicectl: cannot read " << r.list_file << ": " << std::strerror(errno) << "\n";
+      return 2;
+    }
+  }
+  std::istream& in = r.list_file == "-" ? std::cin : file;
+  json piece = {{"name", r.list_file == "-" ? "(standard input)" : r.list_file}, {"more", true}};
+  std::string text(256 << 10, '\0');
+  while (in.read(text.data(), static_cast<std::streamsize>(text.size())), in.gcount() > 0) {
+    piece["text"] = text.substr(0, static_cast<size_t>(in.gcount()));
+    auto a = client.call(r.method, piece, o.timeout);
+    if (!a) {
+      std::cerr << "sluicectl: " << a.error() << "\n";
+      return 3;
+    }
+    if (a->failed) return report_failure(*a, o);
+    piece["load"] = a->result.value("load", 0);
+  }
+  piece["text"] = "";
+  piece["more"] = false;
+  piece.update(r.params);
+  r.params = std::move(piece);
+  return ask(client, r, o);
 }
 
 // tcp [list], tcp show, tcp counters, tcp close, tcp abort.
@@ -144,7 +156,7 @@ void add_tcp(CLI::App& app, Request& r) {
 }
 
 // The verbs without a file argument; `r` is filled in by the one that was typed.
-void add_queries(CLI::App& app, Request& r) {
+void add_queries(CLI::App& app, Request& r, bool changes) {
   Verbs v{app, r};
   auto verb = [&](const char* name, const char* help) { return v.verb(name, name, help); };
   auto text = [&](CLI::App* s, const char* option, const char* field, const char* help) { v.text(s, option, field, help); };
@@ -184,6 +196,7 @@ void add_queries(CLI::App& app, Request& r) {
   number(s, "--limit", "limit", "at most so many (100)");
   verb("services", "services and backends: state, connections, bytes");
   add_tcp(app, r);
+  sluice::ctl::add_shed(app, r, changes);
   s = verb("drops", "packets not sent, by reason and port");
   text(s, "--port", "port", "this port only ('box': packets the box made)");
   s->add_flag_callback(
@@ -193,7 +206,7 @@ void add_queries(CLI::App& app, Request& r) {
   s->add_flag_callback(
       "--access", [&r] { r.params["access"] = true; }, "the access log instead: who was served");
   number(s, "--limit", "limit", "at most so many (100)");
-  verb("stop", "drain and stop sluiced");
+  if (changes) verb("stop", "drain and stop sluiced");
 }
 
 }  // namespace
@@ -202,7 +215,7 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_DFL);
   Options o;
   Request r;
-  std::string file, shell;
+  std::string shell;
   double interval = 1;
   uint64_t rounds = 0;
   CLI::App app{"Asks a running sluiced. Tables for people, --json for programs.", "sluicectl"};
@@ -214,14 +227,14 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 3600));
   app.require_subcommand(1);
   app.fallthrough();
-  add_queries(app, r);
+  add_queries(app, r, true);
   CLI::App* config = app.add_subcommand("config", "the running configuration: get, check FILE, apply FILE");
   config->require_subcommand(1);
   config->add_subcommand("get", "print it")->callback([&] { r.method = "config.get"; });
   for (const char* what : {"check", "apply"}) {
     CLI::App* s = config->add_subcommand(
         what, std::string(what) == "check" ? "would this file be taken?" : "put this file into force");
-    s->add_option("file", file, "YAML file, or - for standard input")->required();
+    s->add_option("file", r.file, "YAML file, or - for standard input")->required();
     s->callback([&r, what] { r.method = std::string("config.") + what; });
   }
   CLI::App* w = app.add_subcommand("watch", "repeat a verb: watch [-n SECONDS] VERB …");
@@ -230,14 +243,11 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0.1, 3600.0));
   w->add_option("--count", rounds, "stop after so many");
   w->require_subcommand(1);
-  add_queries(*w, r);
+  add_queries(*w, r, false);
   CLI::App* comp = app.add_subcommand("completion", "shell completion: bash, zsh or fish");
   comp->add_option("shell", shell)->required();
-  std::vector<std::string> commands;
-  for (const CLI::App* c : app.get_subcommands([](CLI::App*) { return true; }))
-    commands.push_back(c->get_name());
-  if (std::string word = sluice::unknown_command(argc, argv, commands); !word.empty()) {
-    std::cerr << app.get_name() << ": there is no command '" << word << "'; --help lists them\n";
+  if (std::string wrong = sluice::ctl::misspelt(app, argc, argv); !wrong.empty()) {
+    std::cerr << app.get_name() << ": " << wrong << "\n";
     return 2;
   }
   try {
@@ -254,11 +264,12 @@ int main(int argc, char** argv) {
     std::cout << s;
     return 0;
   }
-  if (!file.empty()) {
+  if (!r.file.empty()) {
     std::string text;
-    if (!read_file(file, text)) return 2;
-    r.params = {{"text", text}, {"name", file}};
+    if (!read_file(r.file, text)) return 2;
+    r.params = {{"text", text}, {"name", r.file}};
   }
   Client client(o.socket);
+  if (!r.list_file.empty()) return load_list(client, r, o);
   return w->parsed() ? watch(client, r, o, interval, rounds) : ask(client, r, o);
 }

@@ -64,7 +64,7 @@ std::string ports(const json& r) {
   std::string s = t.text();
   for (const json& p : r)
     s += "\n" + text(p, "name") + ": " + joined(p["addresses"], "no address") + "\n  " + text(p, "mode") +
-         " (" + text(p, "reason") + "), " + text(p, "rx_queues") + " queues\n";
+         " (" + text(p, "reason") + "), " + text(p, "rx_queues") + (text(p, "rx_queues") == "1" ? " queue\n" : " queues\n");
   return s;
 }
 
@@ -165,7 +165,7 @@ std::string audit(const json& r) {
   const json& pool = r["pool"];
   return t.text() + "transmitted " + counted(r, "transmitted") + ", queued " + counted(r, "queued") +
          ", pool " + counted(pool, "in_use") + " of " + counted(pool, "size") + " in use, " +
-         counted(pool, "held_by_ports") + " of them in the ports' rings\n" + text(r, "verdict") + "\n";
+         counted(pool, "held_by_ports") + " of them in the ports' rings\n" + (r["early"].empty() ? "" : early_laws(r["early"])) + text(r, "verdict") + "\n";
 }
 
 std::string events(const json& r) {
@@ -195,9 +195,12 @@ std::string view(const std::string& method, const json& r) {
       {"neighbors", neighbors}, {"rules", rules},   {"flows", flows},     {"drops", drops},
       {"audit", audit},         {"events", events}, {"methods", methods}, {"services", services_view},
       {"tcp.list", tcp_list_view}, {"tcp.show", tcp_show_view}, {"tcp.counters", tcp_counters_view},
+      {"shed.status", shed_status_view}, {"shed.level", shed_level_view},
+      {"block.list", prefix_list_view}, {"allow.list", prefix_list_view},
   };
   for (const auto& [name, f] : table)
     if (method == name) return f(r);
+  if (method.starts_with("block.") || method.starts_with("allow.")) return prefix_change_view(method, r);
   if (method == "version")
     return "sluice " + text(r, "version") + ", control protocol " + text(r, "protocol") + ", " +
            text(r, "dpdk") + "\n";

@@ -21,10 +21,11 @@ int check(const std::string& file, const std::vector<std::string>& set) {
   daemon::Startup s;
   if (!daemon::load(s, file, *overrides)) return 2;
   config::Budget b = config::memory_budget(s.loaded.model);
-  std::cout << file << ": fine; " << s.loaded.model.ports.size() << " ports, " << s.loaded.model.routes.size()
-            << " routes, " << s.loaded.model.filter.rules.size() << " rules, " << s.loaded.model.services.size()
-            << " services; needs about " << (b.total >> 20)
-            << " MiB\n";
+  auto several = [](size_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); };
+  const config::Model& m = s.loaded.model;
+  std::cout << file << ": fine; " << several(m.ports.size(), "port") << ", " << several(m.routes.size(), "route") << ", "
+            << several(m.filter.rules.size(), "rule") << ", " << several(m.services.size(), "service") << "; needs about "
+            << (b.total >> 20) << " MiB\n";
   return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "control/shed.h"
 #include "control/snapshot_build.h"
 #include "daemon/log.h"
 #include "port/eal.h"
@@ -79,6 +80,7 @@ Status assemble(Startup& s, const std::function<void(engine::BoxOptions&)>& adju
   if (!services) return Error{services.error()};
   s.box->publish(*snapshot);
   s.services->commit(std::move(*services));
+  s.box->shed().set_services(control::shed_services(m, control::port_facts(*s.box)));
   return {};
 }
 
