@@ -78,11 +78,12 @@ enum sluice_outcome {
 #define SLUICE_LEVEL_NEW (2 * SLUICE_BAND)         /* nor of new flows */
 #define SLUICE_LEVEL_MAX (3 * SLUICE_BAND)         /* established: 255 of 256 are dropped */
 
-/* queues: one a receive queue, mmap'ed. The first line is written by the queue's lcore, the second by the verdict
+/* queues: one a receive queue, mmap'ed. The first line is written by user space, the second by the verdict
    (a queue has one NAPI context, so nobody else does). */
 struct sluice_queue {
   __u32 level;
-  __u32 spare[15];
+  __u32 no_answers;  /* 1: this device cannot send what the verdict answers; such SYNs go on to the stack */
+  __u32 spare[14];
   __u64 class_tat[SLUICE_CLASSES]; /* theoretical arrival times of policy.class_rate */
   __u64 icmp_tat;
   __u64 spare2[3];

@@ -108,10 +108,12 @@ SLUICE_INLINE __u32 sluice_over_rate(struct sluice_env *env, __u32 checks, const
   return SLUICE_OUT_REDIRECTED;
 }
 
-/* A SYN that is too many for its destination: ANSWERED, or dropped. */
+/* A SYN that is too many for its destination: ANSWERED, or dropped; or the stack's, where it cannot be answered here. */
 SLUICE_INLINE __u32 sluice_over_syn_rate(struct sluice_env *env, __u32 checks, const struct sluice_packet *p) {
   if (sluice_prefix_within(env, p, SLUICE_SYNS)) return SLUICE_OUT_REDIRECTED;
-  return checks & SLUICE_CHECK_COOKIES && sluice_service_of(env, p) >= 0 ? SLUICE_OUT_ANSWERED : SLUICE_DROP_syn_rate;
+  if (!(checks & SLUICE_CHECK_COOKIES) || sluice_service_of(env, p) < 0) return SLUICE_DROP_syn_rate;
+  const struct sluice_queue *q = sluice_queue_of(env);
+  return q && SLUICE_READ(q->no_answers) ? SLUICE_OUT_REDIRECTED : SLUICE_OUT_ANSWERED;
 }
 
 /* Whether the level has this frame of the class dropped: by chance, in the share that the level asks for. */

@@ -113,7 +113,7 @@ XdpProgram::~XdpProgram() {
 }
 
 void XdpProgram::answer_syns(bool yes) {
-  for (unsigned q = 0; q < SLUICE_MAX_QUEUES; q++) std::atomic_ref(queues_[q].spare[0]).store(!yes, std::memory_order_relaxed);
+  for (unsigned q = 0; q < SLUICE_MAX_QUEUES; q++) std::atomic_ref(queues_[q].no_answers).store(yes ? 0 : 1, std::memory_order_relaxed);
 }
 
 int XdpProgram::program_fd() const {
