@@ -1,5 +1,10 @@
 // The control protocol: JSON-RPC 2.0 over a Unix stream socket, one object a line (LF). Shared by sluiced
 // and sluicectl; depends on nothing but the standard library.
+//
+// `methods` answers with the verbs and their fields. Those of early drop: block.* and allow.* (add, remove, list, find, load,
+// clear), shed.status, shed.level. A list of prefixes may come in pieces, so that no request is long: the first with
+// "more": true is answered with a number, which those after it give as "load"; the one without "more" puts all of them into
+// force at one moment. Pieces may end anywhere in a line.
 #pragma once
 
 #include <cstddef>
