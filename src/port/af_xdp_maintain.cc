@@ -243,8 +243,9 @@ AfXdpPort::Answers AfXdpPort::answers() const {
   return a;
 }
 
-// An answer leaves by XDP_TX, which not every device can: a veth whose peer has no NAPI throws all of them away, and says so
-// in a counter alone. Then the stack answers; from time to time it is tried again.
+// An answer leaves by XDP_TX, which not every device can: a veth whose other end has no XDP program throws them away, or leaves
+// them in a ring that nobody empties (GRO alone), and says so in a counter alone. Then the stack answers; from time to time it is
+// tried again.
 void AfXdpPort::follow_answers(std::vector<Event>& events) {
   constexpr uint64_t kEnough = 16;
   constexpr unsigned kAgain = 300;  // calls, a minute or so
@@ -263,10 +264,11 @@ void AfXdpPort::follow_answers(std::vector<Event>& events) {
   program_->answer_syns(false);
   answers_off_ = kAgain;
   if (std::exchange(answers_said_, true)) return;
+  const auto d = control_.link(o_.device);
   say(events, Event::Level::warning,
       o_.device + " sends none of the SYN cookies that early drop answers with, so the TCP stack answers instead, at more cost" +
-          (info_.partial_checksums ? ": ethtool -K PEER gro on, which gives a veth's other end what it takes to receive them"
-                                   : ": its driver has no XDP_TX"));
+          (d && d->kind == "veth" ? ": a veth's other end takes them if an XDP program is attached to it, be it one that passes all"
+                                  : ": its driver does not do XDP_TX"));
 }
 
 }  // namespace sluice::port

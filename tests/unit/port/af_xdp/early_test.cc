@@ -232,6 +232,12 @@ bool is_syn_ack(const Frame& f) {
   return f.size() >= 54 && f[12] == 8 && f[23] == 6 && (f[47] & 0x12) == 0x12;
 }
 
+int load_foreign() {
+  const bpf_insn pass[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = XDP_PASS},
+                           {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  return bpf_prog_load(BPF_PROG_TYPE_XDP, "early_drop", "GPL", pass, std::size(pass), nullptr);
+}
+
 struct SynLab {
   SynLab() : box(make_shed()), pool(make_pool()) {
     shed::Policy p;
@@ -245,6 +251,13 @@ struct SynLab {
     for (unsigned i = 0; i < n; i++) all.push_back(syn(1024 + i));
     return all;
   }
+  // The other end of a veth takes XDP_TX if it has a program itself, be it one that passes everything.
+  bool let_answers_through() const {
+    const int pass = load_foreign();
+    const int e = bpf_xdp_attach(static_cast<int>(if_nametoindex("axap")), pass, XDP_FLAGS_DRV_MODE, nullptr);
+    close(pass);
+    return e == 0;
+  }
   Veth v{"axa"};
   std::unique_ptr<shed::Shed> box;
   std::unique_ptr<PacketPool> pool;
@@ -253,7 +266,7 @@ struct SynLab {
 TEST(AfXdpEarly, SynsAreAnsweredInTheirPlace) {
   NEED_LAB();
   SynLab lab;
-  ASSERT_TRUE(run("ethtool -K axap gro on"));
+  ASSERT_TRUE(lab.let_answers_through());
   auto port = open_started(options_of("axa", lab.box.get()), *lab.pool);
   ASSERT_TRUE(port);
   Station far(lab.v.peer());
@@ -273,38 +286,46 @@ TEST(AfXdpEarly, SynsAreAnsweredInTheirPlace) {
 
 TEST(AfXdpEarly, WhereAnswersAreLostTheStackIsAskedAndTheOperatorTold) {
   NEED_LAB();
-  SynLab lab;
-  ASSERT_TRUE(run("ethtool -K axap gro off"));
-  auto port = open_started(options_of("axa", lab.box.get()), *lab.pool);
-  ASSERT_TRUE(port);
-  Station far(lab.v.peer());
-  send_and_see(far, *port, lab.flood(100));
-  uint64_t given = take(*port);
-  const uint64_t lost = port->stats().answered;
-  EXPECT_GE(lost, 90u);
-  const auto events = port->maintain([] {});
-  EXPECT_TRUE(said(events, "ethtool -K PEER gro on")) << events.size();
-  send_and_see(far, *port, lab.flood(100));
-  EXPECT_EQ(port->stats().answered, lost) << "no more of them";
-  const uint64_t passed = take(*port);
-  EXPECT_EQ(passed, 100u) << "all go on to the stack";
-  given += passed;
-  expect_law(*port, given, "switched off");
-  // With the remedy, it is tried again after a while, and stays.
-  ASSERT_TRUE(run("ethtool -K axap gro on"));
-  for (int i = 0; i < 300; i++) EXPECT_FALSE(said(port->maintain([] {}), "SYN cookies"));
-  send_and_see(far, *port, lab.flood(100));
-  EXPECT_GT(port->stats().answered, lost);
-  EXPECT_FALSE(said(port->maintain([] {}), "SYN cookies"));
+  // With GRO the other end has NAPI, and a ring in which they wait for ever.
+  for (const char* gro : {"off", "on"}) {
+    SynLab lab;
+    ASSERT_TRUE(run(std::string("ethtool -K axap gro ") + gro));
+    auto port = open_started(options_of("axa", lab.box.get()), *lab.pool);
+    ASSERT_TRUE(port);
+    Station far(lab.v.peer());
+    uint64_t given = 0;
+    for (int i = 0; i < 4; i++) {
+      send_and_see(far, *port, lab.flood(100));
+      given += take(*port);
+    }
+    if (*gro == 'o' && gro[1] == 'n') port->maintain([] {});  // some were taken, as it seems
+    send_and_see(far, *port, lab.flood(100));
+    given += take(*port);
+    const uint64_t lost = port->stats().answered;
+    EXPECT_GE(lost, 450u);
+    EXPECT_TRUE(said(port->maintain([] {}), "if an XDP program is attached to it")) << gro;
+    send_and_see(far, *port, lab.flood(100));
+    EXPECT_EQ(port->stats().answered, lost) << "no more of them";
+    const uint64_t passed = take(*port);
+    EXPECT_EQ(passed, 100u) << "all go on to the stack";
+    given += passed;
+    expect_law(*port, given, "switched off");
+    // With the remedy it is tried again after a while, and stays.
+    ASSERT_TRUE(lab.let_answers_through());
+    for (int i = 0; i < 300; i++) EXPECT_FALSE(said(port->maintain([] {}), "SYN cookies"));
+    for (int i = 0; i < 2; i++) {
+      const uint64_t before = port->stats().answered;
+      send_and_see(far, *port, lab.flood(100));
+      given += take(*port);
+      EXPECT_GT(port->stats().answered, before);
+      EXPECT_FALSE(said(port->maintain([] {}), "SYN cookies"));
+    }
+    EXPECT_TRUE(is_syn_ack(far.receive()));
+    expect_law(*port, given, "switched on again");
+  }
 }
 
 // ---- programs of others, and of the dead
-
-int load_foreign() {
-  const bpf_insn pass[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = XDP_PASS},
-                           {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-  return bpf_prog_load(BPF_PROG_TYPE_XDP, "early_drop", "GPL", pass, std::size(pass), nullptr);
-}
 
 uint32_t attached_to(const std::string& device) {
   auto control = port::NetdevControl::open();
