@@ -30,18 +30,19 @@ class Intake {
     return !in_front_;
   }
 
-  // A burst of at most kMaxBurst, without what the verdict drops. `checks`: of the policy in force. `answer`: SYN-ACKs
-  // that go out through the same port; the caller books and sends them.
+  // At most kMaxBurst frames that go on. `checks`: of the policy in force. `answer`: as many SYN-ACKs at most, which the
+  // caller books and sends through the same port.
   unsigned take(Instant now, uint32_t checks, rte_mbuf** pkts, PortAccount& row, rte_mbuf** answer, unsigned& answers) {
-    const unsigned n = burst_ = port_.rx_burst(queue_, now, pkts, kMaxBurst);
     answers = 0;
-    if (in_front_ || n == 0 || (checks | level_->level) == 0) [[likely]] return n;
-    return native_.run(now, pkts, n, row, answer, answers);
+    if (!in_front_ && (checks | level_->level) != 0) [[unlikely]] return judged(now, pkts, row, answer, answers);
+    const unsigned n = taken_ = passed_ = port_.rx_burst(queue_, now, pkts, kMaxBurst);
+    full_ = n == kMaxBurst;
+    return n;
   }
 
   // Once a turn: what the last burst left behind, and the rest of the load, make the new level.
   void observe(Instant now, bool governed, shed::Load load);
-  unsigned burst() const { return burst_; }  // frames of this turn's, with those that the verdict dropped
+  unsigned taken() const { return taken_; }  // frames of this turn, with those that the verdict dropped
   unsigned own_sends = 0;                    // of this turn's, what went to rings
   void count_handed_on(unsigned of_all);
   float handed_on() const { return handed_on_; }  // its part of all that goes to rings, lately: 0 to 1
@@ -54,7 +55,7 @@ class Intake {
     uint32_t level;
     int32_t held;  // -1: by load
     bool native;
-    port::Occupancy waiting, buffers;  // as the last full burst left them; waiting.used 0: it was not full
+    port::Occupancy waiting, buffers;  // as the last turn left them; waiting.used 0: its burst was not full
     float handoff;
   };
   View view() const;
@@ -62,6 +63,10 @@ class Intake {
   void hold(int32_t level) { governor_.hold(level); }
 
  private:
+  static constexpr unsigned kMostBursts = 16;
+
+  unsigned judged(Instant now, rte_mbuf** pkts, PortAccount& row, rte_mbuf** answer, unsigned& answers);
+
   struct Seen {
     port::Occupancy waiting, buffers;
     float handoff = 0, spare = 0;
@@ -73,7 +78,8 @@ class Intake {
   shed::Governor governor_;
   sluice_queue* in_front_ = nullptr;  // the program's
   sluice_queue* level_ = nullptr;
-  unsigned burst_ = 0;
+  unsigned taken_ = 0, passed_ = 0;
+  bool full_ = false;                 // the last burst was
   float handed_on_ = 0;
   std::atomic<bool> native_view_{false};
   Published<Seen> seen_;

@@ -40,11 +40,13 @@ unsigned StackEngine::poll(Instant now, unsigned quota) {
 unsigned StackEngine::take_from_rings(const Interfaces& ifs, Instant now, unsigned quota) {
   unsigned handled = 0;
   rte_mbuf* pkts[kMaxBurst];
-  for (size_t i = 0; i < rings_.size() && handled < quota; ++i) {
+  // As much as a worker may give it in a turn, whichever ring it comes by.
+  for (size_t empty = 0; empty < rings_.size() && handled < quota;) {
     Handoff& ring = *rings_[next_ring_];
     next_ring_ = next_ring_ + 1 == rings_.size() ? 0 : next_ring_ + 1;
     const unsigned n = ring.receive(pkts, kMaxBurst);
     if (n) stack_->receive(ifs, now, pkts, n, *this);
+    empty = n ? 0 : empty + 1;
     handled += n;
   }
   return handled;

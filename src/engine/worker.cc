@@ -61,8 +61,8 @@ unsigned Worker::take_from_rings(const path::Snapshot& s, Instant now) {
 
 unsigned Worker::take_from_ports(const path::Snapshot& s, Instant now, unsigned quota) {
   rte_mbuf *pkts[kMaxBurst], *answer[kMaxBurst];
+  unsigned handled = 0, dropped = 0;
   const uint32_t checks = native_ ? shed_.environment().policy->checks : 0;
-  unsigned handled = 0;
   for (size_t i = 0; i < rx_.size() && handled < quota; ++i) {
     Intake& q = rx_[next_rx_];
     next_rx_ = next_rx_ + 1 == rx_.size() ? 0 : next_rx_ + 1;
@@ -73,9 +73,10 @@ unsigned Worker::take_from_ports(const path::Snapshot& s, Instant now, unsigned 
     pipeline_.shedding(q.level() != 0);
     if (n) pipeline_.receive(s, now, q.port(), pkts, n, *this);
     q.own_sends = handed_on() - before;
-    handled += q.burst();
+    handled += n + answers;
+    dropped += q.taken() - n - answers;
   }
-  return handled;
+  return handled + dropped;
 }
 
 // The SYN that each was made of was received and has ended here; the answer is a packet of the box's own.

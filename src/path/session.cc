@@ -88,6 +88,14 @@ bool hintable(const Key& k) {
   return k.tail.kind() == KeyKind::whole && !is_icmp(k.tail.proto());
 }
 
+// The tuple that bpf/classes.h makes of a packet: it knows these protocols' ports alone.
+template <class Key, class Do>
+auto with_tuple(const Key& k, Do&& f) {
+  const uint8_t proto = k.tail.proto();
+  const bool ports = proto == wire::kProtoTcp || proto == wire::kProtoUdp || proto == wire::kProtoSctp;
+  return f(k.src(), k.dst(), ports ? k.tail.sport() : uint16_t{0}, ports ? k.tail.dport() : uint16_t{0}, proto);
+}
+
 }  // namespace
 
 template <class F>
@@ -95,8 +103,7 @@ void Sessions<F>::mark(uint32_t i) {
   FlowHints* const hints = c_.config.hints;
   auto& e = table_.at(i);
   if (!hints || e.value.hinted == hints->generation() || !hintable(e.key)) return;
-  const FlowTail t = e.key.tail;
-  hints->mark(e.key.src(), e.key.dst(), t.sport(), t.dport(), t.proto());
+  with_tuple(e.key, [&](const auto&... tuple) { hints->mark(tuple...); });
   const uint16_t g = hints->generation();
   e.value.hinted = g ? g : UINT16_MAX;  // 0 stands for never
 }
@@ -124,7 +131,7 @@ void Sessions<F>::mark_again(uint32_t i) {
 template <class F>
 bool Sessions<F>::wrongly_marked(const Key& k) const {
   return c_.config.hints && hintable(k) &&
-         c_.config.hints->marked(k.src(), k.dst(), k.tail.sport(), k.tail.dport(), k.tail.proto());
+         with_tuple(k, [&](const auto&... tuple) { return c_.config.hints->marked(tuple...); });
 }
 
 template <class F>
