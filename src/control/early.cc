@@ -60,6 +60,7 @@ unsigned waiting_in(port::Port& p) {
 bool EarlyRow::closed() const {
   const auto moved = static_cast<int64_t>(handed_up - handed_up_before);
   const bool program = seen == dropped + answered + kernel + handed_up;
+  if (faulty) return program;
   return program && under_way() >= 0 && under_way() <= moved + kOnTheWay * queues;
 }
 
@@ -78,6 +79,7 @@ EarlyRow early_row(port::Port& p, const port::Stats& before, uint64_t received) 
   r.handed_up = now.handed_up;
   r.missed_in_socket = now.missed_in_socket;
   r.missed_by_device = now.missed;
+  r.faulty = std::any_of(now.extended.begin(), now.extended.end(), [](const auto& x) { return x.first == "fault_lost_in"; });
   return r;
 }
 

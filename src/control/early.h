@@ -28,6 +28,7 @@ struct EarlyRow {
   uint64_t received = 0, missed_in_socket = 0, waiting = 0;
   uint64_t missed_by_device = 0;  // before the program: netdev rx_dropped
   unsigned queues = 1;
+  bool faulty = false;            // `fault:` loses, doubles and delays in between: what arrives says nothing
 
   uint64_t arrived() const { return received + missed_in_socket + waiting; }
   int64_t under_way() const { return static_cast<int64_t>(handed_up) - static_cast<int64_t>(arrived()); }
