@@ -2,6 +2,8 @@
 //
 // The program (flood.bpf.c) keeps the pace; a rate that the CPU cannot give is given up, not caught up with, and the
 // figures at the end say what was offered. Runs in the namespace of the device, and takes the whole of its CPU.
+//
+// With --sink it sends nothing: it drops, at the device, what comes back for the flood's sources, until a signal ends it.
 #include <net/if.h>
 #include <netinet/ether.h>
 #include <sched.h>
@@ -37,6 +39,7 @@ namespace {
 constexpr const char* kUsage =
     "flood --device IF --to MAC --seconds S [--pps N] [--cpu N] [--mix udp=80,syn=8,fragment=5,box-syn=5,box-udp=2]\n"
     "      [--source-bits 12] [--forward ADDR:PORT] [--victim ADDR:PORT] [--box ADDR:PORT] [--box-udp ADDR:PORT]\n"
+    "flood --sink IF\n"
     "pps 0: as many as the CPU gives. Prints one line of JSON.";
 constexpr std::array<const char*, FLOOD_KINDS> kKinds = {"udp", "syn", "fragment", "box-syn", "box-udp"};
 
@@ -53,7 +56,7 @@ double seconds_now() {
 
 struct Options {
   std::map<std::string, std::string> all = {
-      {"device", ""},       {"to", ""},          {"seconds", "1"},        {"pps", "0"},      {"cpu", "-1"},
+      {"device", ""},       {"sink", ""},        {"to", ""},          {"seconds", "1"},        {"pps", "0"},      {"cpu", "-1"},
       {"mix", "udp=1"},     {"source-bits", "12"}, {"forward", "198.18.2.66:9"}, {"victim", "198.18.2.67:80"},
       {"box", "198.18.1.1:80"}, {"box-udp", "198.18.1.1:9"}};
 
@@ -107,10 +110,17 @@ void set_mix(flood_config& c, const std::string& text) {
   }
 }
 
+unsigned device(const std::string& name) {
+  const unsigned index = if_nametoindex(name.c_str());
+  if (!index) die("there is no device '" + name + "' here");
+  return index;
+}
+
 flood_config configure(const Options& o) {
   flood_config c{};
-  c.ifindex = if_nametoindex(o.all.at("device").c_str());
-  if (!c.ifindex) die("there is no device '" + o.all.at("device") + "' here");
+  c.sources = inet_addr("198.19.0.0");
+  if (!o.all.at("sink").empty()) return c;
+  c.ifindex = device(o.all.at("device"));
   ether_addr mac;
   if (!ether_aton_r(o.all.at("to").c_str(), &mac)) die("--to: a MAC address is wanted");
   memcpy(c.to, &mac, 6);
@@ -119,7 +129,6 @@ flood_config configure(const Options& o) {
   const double bits = o.number("source-bits");
   if (bits < 0 || bits > 21) die("--source-bits: 0 to 21");
   c.source_mask = (1u << unsigned(bits)) - 1;
-  c.sources = inet_addr("198.19.0.0");
   set_destination(c, FLOOD_UDP, o.all.at("forward"));
   set_destination(c, FLOOD_FRAGMENT, o.all.at("forward"));
   set_destination(c, FLOOD_SYN, o.all.at("victim"));
@@ -144,7 +153,7 @@ class Program {
 
   // Ends by a signal.
   void run() {
-    uint8_t frame[FLOOD_FRAME]{};
+    uint8_t frame[FLOOD_PAGE]{};
     xdp_md ctx{};
     ctx.data_end = sizeof frame;
     LIBBPF_OPTS(bpf_test_run_opts, o);
@@ -156,6 +165,12 @@ class Program {
     o.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
     const int rc = bpf_prog_test_run_opts(fd_, &o);
     if (rc && rc != -EINTR) die("a test run with live frames fails: " + std::string(strerror(-rc)));
+  }
+  void sink(unsigned ifindex) {
+    skeleton_->links.sink = bpf_program__attach_xdp(skeleton_->progs.sink, int(ifindex));
+    if (!skeleton_->links.sink) die("no XDP program can be attached: " + std::string(strerror(errno)));
+    for (const int s : {SIGTERM, SIGINT}) signal(s, [](int) {});
+    pause();
   }
   const flood_counts& counts() const { return skeleton_->bss->counts; }
 
@@ -183,6 +198,10 @@ int main(int argc, char** argv) {
     if (sched_setaffinity(0, sizeof set, &set)) die("cannot run on CPU " + std::to_string(cpu));
   }
   Program p(configure(o));
+  if (const std::string& name = o.all.at("sink"); !name.empty()) {
+    p.sink(device(name));
+    return 0;
+  }
   const double t0 = seconds_now();
   end_after(std::min(o.number("seconds"), 3600.0));
   p.run();

@@ -17,6 +17,7 @@ enum flood_kind {
 
 #define FLOOD_SLOTS 256
 #define FLOOD_FRAME 60 /* bytes without FCS */
+#define FLOOD_PAGE 61  /* of the frame that the test run begins with: see flood.bpf.c */
 #define FLOOD_BURST 64
 
 struct flood_config {

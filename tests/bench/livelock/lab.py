@@ -35,9 +35,6 @@ SINK = """table netdev sink {
     ip daddr 198.18.2.67 counter name "to_syn" drop
   }
 }"""
-BACKSCATTER = """table netdev sink {
-  chain in { type filter hook ingress device lvc priority 0; ip daddr 198.19.0.0/16 drop; }
-}"""
 KERNEL_RULES = """table inet filter {
   chain forward { type filter hook forward priority 0; policy drop;
     ct state invalid drop
@@ -165,7 +162,7 @@ class Lab(object):
         for address in ("198.18.2.66/24", "198.18.2.67/24"):
             sh("ip", "-n", self.ns["s"], "addr", "add", address, "dev", "lvs")
         self.within("s", "nft", SINK)
-        self.within("c", "nft", BACKSCATTER)
+        self.spawn("c", FLOOD, "--sink", "lvc")
         self.spawn("s", PEER, "serve", "198.18.2.10:80", "--cpu", str(SENDER))
 
     def thread_napi(self):

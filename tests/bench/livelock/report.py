@@ -29,7 +29,8 @@ def ledger(r):
     handed = c["in.rx_xdp_redirect"] if "in.received" in c else seen
     out["handed"] = handed / n
     out["unaccounted"] = (r["flood"]["offered"] + client - ring - c["in.rx_drops"] - c["in.rx_xdp_drops"] - c["in.rx_xdp_tx"] - handed)
-    out["inside"] = (c["in.dropped"] if "in.received" in c else max(0, handed - c["out.tx_packets"] - c["backlog.dropped"])) / n
+    shed = sum(v for k, v in c.items() if k.startswith("drop.shed_"))
+    out["inside"] = (c["in.dropped"] - shed if "in.received" in c else max(0, handed - c["out.tx_packets"] - c["backlog.dropped"])) / n
     out["backlog"] = c["backlog.dropped"] / n
     return out
 
