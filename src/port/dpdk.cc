@@ -11,6 +11,7 @@
 
 #include <utility>
 
+#include "port/dpdk_flow.h"
 #include "port/dpdk_memory.h"
 #include "port/dpdk_setup.h"
 #include "port/eal.h"
@@ -44,6 +45,7 @@ class DpdkPort final : public Port {
   void stop() override;
   std::vector<Event> maintain(const std::function<void()>& quiesce) override;
   bool link_up() const override { return link_.load(std::memory_order_relaxed); }
+  size_t drop_in_hardware(std::span<const Prefix> blocked) override;
 
  private:
   void shut();
@@ -58,6 +60,8 @@ class DpdkPort final : public Port {
   DpdkSetup dev_;
   std::shared_ptr<PoolRegistration> memory_;
   std::vector<QueueCounters> queues_;
+  HardwareDrops hardware_;
+  std::vector<Prefix> blocked_;  // what hardware_ was last asked for: a device that starts again has no rules
   std::atomic<bool> running_{false}, link_{false};
   bool started_ = false, gone_ = false, said_why_ = false;
   uint64_t link_changes_ = 0;
@@ -163,6 +167,7 @@ Status DpdkPort::start() {
                  (log.empty() ? "" : " (" + log + ")")};
   }
   started_ = true;
+  drop_in_hardware(std::vector(blocked_));
   std::vector<Event> unheard;
   look_at_link(unheard);
   link_changes_ = 0;
@@ -175,7 +180,16 @@ void DpdkPort::stop() {
   link_ = false;
   if (!std::exchange(started_, false)) return;
   drain();
+  FlowRules nic(dev_.id);
+  hardware_.clear(nic);
   rte_eth_dev_stop(dev_.id);
+}
+
+size_t DpdkPort::drop_in_hardware(std::span<const Prefix> blocked) {
+  blocked_.assign(blocked.begin(), blocked.end());
+  if (!started_) return 0;
+  FlowRules nic(dev_.id);
+  return hardware_.set(nic, blocked_);
 }
 
 // What the device had received but nobody fetched. Some drivers (net_ring) leave it where it lies.
@@ -231,6 +245,7 @@ std::vector<Event> DpdkPort::maintain(const std::function<void()>& quiesce) {
     started_ = false;
     gone_ = true;
     said_why_ = false;
+    hardware_.forget();
     quiesce();
     rte_eth_dev_stop(dev_.id);
     shut();
@@ -264,6 +279,10 @@ Stats DpdkPort::stats() const {
     s.tx_errors += q.tx_lost.get();
   }
   if (s.rx_rejected > 0) s.rejected.emplace_back(DropReason::frame_long, s.rx_rejected);
+  if (started_ && !blocked_.empty()) {
+    FlowRules nic(dev_.id);
+    s.extended = {{"hardware_drop_rules", hardware_.size()}, {"hardware_dropped", hardware_.dropped(nic)}};
+  }
   const int n = dev_.id == RTE_MAX_ETHPORTS ? 0 : rte_eth_xstats_get_names(dev_.id, nullptr, 0);
   if (n <= 0) return s;
   std::vector<rte_eth_xstat_name> names(static_cast<size_t>(n));

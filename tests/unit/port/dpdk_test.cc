@@ -88,6 +88,15 @@ TEST_F(Dpdk, null_device_gives_and_takes) {
   EXPECT_FALSE(port->link_up());
 }
 
+TEST_F(Dpdk, a_device_without_flow_rules_takes_none) {
+  open_port(options("net_null0,size=60"));
+  const std::vector<Prefix> blocked{*parse_prefix("203.0.113.0/24"), *parse_prefix("2001:db8::/32")};
+  EXPECT_EQ(port->drop_in_hardware(blocked), 0u);
+  for (const auto& [name, n] : port->stats().extended) EXPECT_FALSE(name == "hardware_drop_rules" && n > 0);
+  port->stop();
+  EXPECT_TRUE(port->start());
+}
+
 TEST(Rss, the_key_hashes_both_directions_alike) {
   auto key = symmetric_rss_key();
   std::set<uint32_t> seen;
