@@ -78,11 +78,13 @@ struct PrefixList::Impl {
   Status adopt(std::vector<Entry> sorted);
   Status replace(std::vector<Entry> fresh, unsigned origins);
   bool take(const Entry& key);
+  std::vector<Prefix> wholly_blocked(size_t at_most) const;
   bool knows_length(uint8_t len) const;
   bool long_neighbour(const Entry& e) const;
   const sluice_list_info& info() const { return control->list[control->lists]; }
   void done(const Tally& t) {
     counts = t;
+    blocked = {};
     if (used) used(entries.size() > 0);
   }
 
@@ -95,6 +97,10 @@ struct PrefixList::Impl {
   Table6 table6;
   Instant soonest = Instant::never();
   std::function<void(bool)> used;
+  struct {  // the last answer of blocked(), until something changes
+    size_t at_most = 0;
+    std::vector<Prefix> prefixes;
+  } blocked;
 };
 
 // Another prefix longer than /24 in the same /24.
@@ -351,12 +357,19 @@ std::optional<PrefixList::View> PrefixList::find(const IpAddr& a) const {
 }
 
 std::vector<Prefix> PrefixList::blocked(size_t at_most) const {
+  if (at_most == 0) return {};
+  auto& answer = impl_->blocked;
+  if (answer.at_most != at_most) answer = {at_most, impl_->wholly_blocked(at_most)};
+  return answer.prefixes;
+}
+
+std::vector<Prefix> PrefixList::Impl::wholly_blocked(size_t at_most) const {
   std::vector<Entry> allowed;
-  for (auto c = impl_->entries.begin(); c; ++c)
+  for (auto c = entries.begin(); c; ++c)
     if (c->action == SLUICE_ACTION_ALLOW) allowed.push_back(*c);
   std::vector<std::vector<Entry>> by_length(129);
   const Entry *before = nullptr, *taken = nullptr;
-  for (auto c = impl_->entries.begin(); c; ++c) {
+  for (auto c = entries.begin(); c; ++c) {
     const Entry& e = *c;
     const bool shadowed = before && before->same_prefix(e);
     before = &e;

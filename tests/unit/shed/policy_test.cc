@@ -1,5 +1,9 @@
 // A policy as verdicts read it; whole or not at all.
+#include <sys/resource.h>
+#include <sys/wait.h>
+
 #include <algorithm>
+#include <functional>
 
 #include "lists.h"
 #include "shed/policy_compile.h"
@@ -162,6 +166,42 @@ TEST_P(Policies, UpkeepEndsEntriesAndTurnsHints) {
   EXPECT_TRUE(shed_->hints().marked(ip("198.18.0.1"), ip("198.18.0.2"), 1, 2, 6));
   shed_->maintain(t0 + FlowHints::kGeneration * 2);
   EXPECT_FALSE(shed_->hints().marked(ip("198.18.0.1"), ip("198.18.0.2"), 1, 2, 6));
+}
+
+// In a process of its own, which gives its rights away first. What it says comes back by a pipe.
+std::string refusal_after(const std::function<void()>& lose_rights) {
+  int ends[2];
+  if (pipe(ends) != 0) return "no pipe";
+  const pid_t child = fork();
+  if (child == 0) {
+    lose_rights();
+    const auto s = Shed::create(keys(), true);
+    const std::string said = s ? "made" : s.error();
+    _exit(write(ends[1], said.data(), said.size()) < 0);
+  }
+  close(ends[1]);
+  char text[1024];
+  const ssize_t n = read(ends[0], text, sizeof text);
+  close(ends[0]);
+  waitpid(child, nullptr, 0);
+  return {text, n > 0 ? static_cast<size_t>(n) : 0};
+}
+
+TEST(Create, WithoutRightsSaysWhichMapAndWhatToDo) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to give its rights away: SKIPPED, NOT TESTED";
+  const std::string said = refusal_after([] { (void)!setuid(65534); });
+  EXPECT_NE(said.find("no map 'control' of 1 KiB"), std::string::npos) << said;
+  EXPECT_NE(said.find("run as root, or with CAP_BPF"), std::string::npos) << said;
+  EXPECT_TRUE(Shed::create(keys(), false).ok()) << "plain memory needs no rights";
+}
+
+TEST(Create, WithoutRoomSaysSo) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to make BPF maps: SKIPPED, NOT TESTED";
+  const std::string said = refusal_after([] {
+    const rlimit little{64 << 20, 64 << 20};
+    setrlimit(RLIMIT_AS, &little);
+  });
+  EXPECT_NE(said.find("RLIMIT_AS"), std::string::npos) << said;
 }
 
 TEST(Reason, EachDropHasItsOwn) {

@@ -320,6 +320,11 @@ TEST_P(Lists, WhatHardwareMayDropHoldsNoAllowedAddress) {
   EXPECT_EQ(all[2], prefix("10.1.2.3/32"));
   EXPECT_EQ(all[3], prefix("2001:db8::/32"));
   EXPECT_EQ(lists().blocked(2).size(), 2u);
+  ASSERT_TRUE(lists().remove(prefix("198.18.0.0/16"), Origin::command));
+  EXPECT_EQ(lists().blocked(2), (std::vector{prefix("198.18.7.0/24"), prefix("203.0.113.128/25")}));
+  ASSERT_TRUE(allow("198.18.7.3/32"));
+  EXPECT_EQ(lists().blocked(1), std::vector{prefix("203.0.113.128/25")});
+  EXPECT_TRUE(lists().blocked(0).empty());
 }
 
 TEST_P(Lists, ABoxWithoutListsPaysNothing) {
