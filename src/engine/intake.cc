@@ -12,12 +12,12 @@ float share(const port::Occupancy& o) {
 
 }  // namespace
 
-// What is dropped here costs little, and what waits behind it in the NIC may be better: several bursts, until there is
-// half of one to go on.
+// What is dropped here costs little, and what waits behind it in the NIC may be better: several bursts, until there
+// is most of one to go on.
 unsigned Intake::judged(Instant now, rte_mbuf** pkts, PortAccount& row, rte_mbuf** answer, unsigned& answers) {
   unsigned kept = 0;
   taken_ = 0;
-  for (unsigned burst = 0; burst < kMostBursts && std::max(kept, answers) <= kMaxBurst / 2; ++burst) {
+  for (unsigned burst = 0; burst < kMostBursts && std::max(kept, answers) <= kEnough; ++burst) {
     const unsigned room = kMaxBurst - std::max(kept, answers);
     const unsigned n = port_.rx_burst(queue_, now, pkts + kept, room);
     unsigned answered = 0;
@@ -36,7 +36,7 @@ unsigned Intake::judged(Instant now, rte_mbuf** pkts, PortAccount& row, rte_mbuf
 void Intake::observe(Instant now, bool governed, shed::Load load) {
   Seen seen;
   if (full_) seen.waiting = port_.rx_waiting(queue_);
-  if (taken_) seen.buffers = port_.rx_buffers(queue_);
+  if (taken_ || governor_.level()) seen.buffers = port_.rx_buffers(queue_);
   const float lack = seen.buffers.size ? 1 - share(seen.buffers) : 0;
   load.receive = std::max(share(seen.waiting), lack);
   load.quota = static_cast<float>(passed_) / kMaxBurst;

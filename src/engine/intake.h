@@ -63,7 +63,7 @@ class Intake {
   void hold(int32_t level) { governor_.hold(level); }
 
  private:
-  static constexpr unsigned kMostBursts = 16;
+  static constexpr unsigned kMostBursts = 16, kEnough = kMaxBurst * 3 / 4;
 
   unsigned judged(Instant now, rte_mbuf** pkts, PortAccount& row, rte_mbuf** answer, unsigned& answers);
 

@@ -41,6 +41,10 @@ class FakePort final : public port::Port {
   std::atomic<bool> sleepable{true};  // false: no descriptors
   std::atomic<bool> up{true};
   unsigned room = UINT32_MAX;     // frames that one tx_burst takes at most
+  unsigned ring_size = 0;         // receive ring, by queue; 0: rx_waiting says nothing, and feed() never overflows it
+  uint64_t overflowed = 0;        // frames that found it full
+  port::Occupancy buffers;        // what rx_buffers says
+  sluice_queue* program = nullptr;  // its early-drop program's, of all queues
   unsigned started = 0, stopped = 0;
   std::string start_error;        // start() fails with it
   std::function<void(rte_mbuf**, unsigned)> on_rx;  // on the queue's lcore
@@ -48,6 +52,7 @@ class FakePort final : public port::Port {
   port::Info& mutable_info() { return info_; }
 
   void feed(const Frame& f, unsigned queue = 0) {
+    if (ring_size && waiting(queue) >= ring_size) return void(++overflowed);
     rte_mbuf* m = rte_pktmbuf_alloc(pool_.mempool());
     ASSERT_NE(m, nullptr);
     std::copy(f.begin(), f.end(), reinterpret_cast<uint8_t*>(rte_pktmbuf_append(m, static_cast<uint16_t>(f.size()))));
@@ -110,6 +115,12 @@ class FakePort final : public port::Port {
     uint64_t n;
     [[maybe_unused]] auto got = read(rx_[queue].fd, &n, sizeof n);
   }
+  port::Occupancy rx_waiting(unsigned queue) override {
+    std::lock_guard lock(mutex_);
+    return {static_cast<unsigned>(ring_size ? rx_[queue].frames.size() : 0), ring_size};
+  }
+  port::Occupancy rx_buffers(unsigned) override { return buffers; }
+  sluice_queue* early_drop(unsigned) override { return program; }
   Instant next_event() const override { return Instant::never(); }
   const port::Info& info() const override { return info_; }
   port::Stats stats() const override {

@@ -14,6 +14,7 @@ struct Segment {
   uint8_t flags = 0;
   Frame data = {};
   uint16_t window = 65535;
+  Frame options = {};  // a multiple of four bytes
   bool has(uint8_t f) const { return flags & f; }
 };
 
@@ -44,8 +45,9 @@ inline Frame ip_frame(const Mac& dst, const Mac& src, const IpAddr& from, const 
 inline Frame tcp_message(const Segment& s) {
   Frame m;
   append(m, wire::TcpHdr{.sport = be16::from(s.sport), .dport = be16::from(s.dport), .seq = be32::from(s.seq),
-                         .ack = be32::from(s.ack), .offset_reserved = 0x50, .flags = s.flags,
+                         .ack = be32::from(s.ack), .offset_reserved = static_cast<uint8_t>(0x50 + (s.options.size() << 2)), .flags = s.flags,
                          .window = be16::from(s.window), .checksum = {}, .urgent = {}});
+  m.insert(m.end(), s.options.begin(), s.options.end());
   m.insert(m.end(), s.data.begin(), s.data.end());
   const uint64_t sum = wire::sum_bytes(m.data(), m.size(), pseudo(s.src, s.dst, wire::kProtoTcp, m.size()));
   wire::at<wire::TcpHdr>(m.data())->checksum = wire::finish(sum);
@@ -82,6 +84,7 @@ inline std::optional<Segment> segment_of(const Frame& f) {
   s.seq = t->seq.host(), s.ack = t->ack.host();
   s.flags = t->flags;
   s.window = t->window.host();
+  s.options.assign(l4.begin() + 20, l4.begin() + t->header_length());
   s.data.assign(l4.begin() + t->header_length(), l4.end());
   return s;
 }
