@@ -36,6 +36,7 @@ class DpdkPort final : public Port {
 
   unsigned rx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) override;
   unsigned tx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) override;
+  Occupancy rx_waiting(unsigned queue) override;
   int wait_fd(unsigned queue) override;
   bool arm(unsigned queue) override;
   void disarm(unsigned queue) override;
@@ -119,6 +120,14 @@ unsigned DpdkPort::rx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n
     pkts[kept++] = m;
   }
   return kept;
+}
+
+// Many virtual devices cannot say. A real one looks through its descriptors.
+Occupancy DpdkPort::rx_waiting(unsigned queue) {
+  if (!running_.load(std::memory_order_acquire)) return {};
+  const int n = rte_eth_rx_queue_count(dev_.id, static_cast<uint16_t>(queue));
+  if (n < 0) return {};
+  return {static_cast<unsigned>(n), dev_.rx_descriptors};
 }
 
 unsigned DpdkPort::tx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) {

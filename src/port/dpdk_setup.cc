@@ -72,10 +72,11 @@ rte_eth_conf configuration(DpdkSetup& s, const Options& o, std::array<uint8_t, 6
   return c;
 }
 
-Status set_up_queues(const DpdkSetup& s, const Options& o, PacketPool& pool) {
+Status set_up_queues(DpdkSetup& s, const Options& o, PacketPool& pool) {
   auto rx = static_cast<uint16_t>(o.rx_descriptors), tx = static_cast<uint16_t>(o.tx_descriptors);
   if (int rc = rte_eth_dev_adjust_nb_rx_tx_desc(s.id, &rx, &tx); rc != 0)
     return Error{"descriptors: " + said(rc)};
+  s.rx_descriptors = rx;
   if (pool.size() <= o.queues * rx)
     return Error{"its " + std::to_string(o.queues) + " receive queues of " + std::to_string(rx) +
                  " descriptors would take the whole packet pool (" + std::to_string(pool.size()) +

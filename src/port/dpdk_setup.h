@@ -17,6 +17,7 @@ struct DpdkSetup {
   bool symmetric_rss = false;
   bool tx_checksum = false, tx_segments = false, rx_interrupts = false;
   uint16_t mtu = 1500;
+  uint16_t rx_descriptors = 0;  // of each queue
   Mac mac;
 };
 
