@@ -72,7 +72,7 @@ static __always_inline bool early(void) {
   }
   __u64 now = bpf_ktime_get_ns() << 10;
   if (!due) due = now;
-  if (now < due) return true;
+  if (now < due + config.gather * config.interval) return true;
   __u64 frames = (now - due) / config.interval + 1;
   due += frames * config.interval;
   if (frames > FLOOD_BURST) {

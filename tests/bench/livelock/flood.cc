@@ -41,6 +41,7 @@ constexpr const char* kUsage =
     "      [--source-bits 12] [--forward ADDR:PORT] [--victim ADDR:PORT] [--box ADDR:PORT] [--box-udp ADDR:PORT]\n"
     "flood --sink IF\n"
     "pps 0: as many as the CPU gives. Prints one line of JSON.";
+constexpr double kGather = 50e-6;  // s for which a NIC with interrupt moderation keeps frames, too
 constexpr std::array<const char*, FLOOD_KINDS> kKinds = {"udp", "syn", "fragment", "box-syn", "box-udp"};
 
 [[noreturn]] void die(const std::string& why) {
@@ -136,7 +137,10 @@ flood_config configure(const Options& o) {
   set_destination(c, FLOOD_BOX_UDP, o.all.at("box-udp"));
   c.random = 0x9e3779b97f4a7c15ull ^ uint64_t(getpid()) << 32;
   set_mix(c, o.all.at("mix"));
-  if (const double pps = o.number("pps"); pps > 0) c.interval = uint64_t(1024e9 / pps);
+  if (const double pps = o.number("pps"); pps > 0) {
+    c.interval = uint64_t(1024e9 / pps);
+    c.gather = std::clamp<uint64_t>(uint64_t(pps * kGather), 1, FLOOD_BURST) - 1;
+  }
   return c;
 }
 

@@ -30,6 +30,7 @@ struct flood_config {
   __be16 port[FLOOD_KINDS];
   __u64 random;               /* state, not 0 */
   __u64 interval;             /* between frames, in 1/1024 ns; 0: as fast as it goes */
+  __u64 gather;               /* frames that are sent together, less one */
 };
 
 struct flood_counts {
