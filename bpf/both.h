@@ -24,6 +24,8 @@
 /* A global function: the verifier checks it once, not once a path that leads to it. So its arguments are scalars and
    pointers to plain memory, without map values in it. */
 #define SLUICE_PART __attribute__((noinline))
+/* What lies in frames, where nothing is aligned. The program may read it as it is; told of it, clang would go by bytes. */
+#define SLUICE_WIRE
 /* Tells the verifier, which must see the bound in the machine code, where the compiler knows it. */
 #define SLUICE_BOUND(x, mask)                       \
   ({                                                \
@@ -43,11 +45,19 @@
 #define SLUICE_WRITE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 #else
 #define SLUICE_PART SLUICE_INLINE
+#define SLUICE_WIRE __attribute__((packed, aligned(1)))
 #define SLUICE_BOUND(x, mask) ((x) & (mask))
 #define SLUICE_DISTANCE(from, to) ((__u32)((const char *)(to) - (const char *)(from)))
 #define SLUICE_READ(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define SLUICE_WRITE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 #endif
+
+struct sluice_wire16 {
+  __u16 v;
+} SLUICE_WIRE;
+struct sluice_wire32 {
+  __u32 v;
+} SLUICE_WIRE;
 
 /* Network order to host order, and back. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -51,37 +51,37 @@ struct sluice_packet {
 struct sluice_eth {
   __u8 dst[6], src[6];
   __u16 type;
-};
+} SLUICE_WIRE;
 struct sluice_tag {
   __u16 tci, type;
-};
+} SLUICE_WIRE;
 struct sluice_ip4 {
   __u8 version_ihl, tos;
   __u16 length, id, frag;
   __u8 ttl, proto;
   __u16 checksum;
   __u32 src, dst;
-};
+} SLUICE_WIRE;
 struct sluice_ip6 {
   __u32 version_class_flow;
   __u16 payload_length;
   __u8 next, hop_limit;
   __u32 src[4], dst[4];
-};
+} SLUICE_WIRE;
 struct sluice_ext6 {
   __u8 next, length8;
   __u16 offset; /* of the fragment header */
   __u32 id;
-};
+} SLUICE_WIRE;
 struct sluice_tcp {
   __u16 sport, dport;
   __u32 seq, ack;
   __u8 offset, flags;
   __u16 window, checksum, urgent;
-};
+} SLUICE_WIRE;
 struct sluice_udp {
   __u16 sport, dport, length, checksum;
-};
+} SLUICE_WIRE;
 
 struct sluice_cursor {
   const void *pos, *end;
@@ -129,13 +129,13 @@ SLUICE_INLINE void sluice_parse_l4(struct sluice_cursor *c, __u32 left, struct s
     return;
   }
   const struct sluice_cursor start = *c;
-  const __u16 *port = (const __u16 *)sluice_take(c, 4);
+  const struct sluice_wire16 *port = (const struct sluice_wire16 *)sluice_take(c, 4);
   if (!port) {
     p->bad = 1;
     return;
   }
-  p->sport = port[0];
-  p->dport = port[1];
+  p->sport = port[0].v;
+  p->dport = port[1].v;
   *c = start;
   if (p->proto == SLUICE_TCP) {
     const struct sluice_tcp *tcp = (const struct sluice_tcp *)sluice_take(c, sizeof(*tcp));

@@ -45,6 +45,11 @@ SLUICE_INLINE __u16 sluice_fold(__u64 sum) {
   return (sum >> 16) + (sum & 0xffff);
 }
 
+/* Of an IPv4 header without options. */
+SLUICE_INLINE __u64 sluice_ip4_sum(const struct sluice_wire32 *w) {
+  return (__u64)w[0].v + w[1].v + w[2].v + w[3].v + w[4].v;
+}
+
 /* Of a TCP segment of so many bytes; the sum is the same in both directions. */
 SLUICE_INLINE __u64 sluice_pseudo_sum(const struct sluice_packet *p, __u32 length) {
   const __u64 low = 0xffffffff;
@@ -71,18 +76,18 @@ SLUICE_INLINE int sluice_syn_copy(const void *data, const void *end, const struc
   struct sluice_cursor c = {data, end};
   if (!sluice_skip(&c, p->l3)) return 0;
   if (p->family == 4) {
-    const __u32 *ip = (const __u32 *)sluice_take(&c, 20);
-    if (!ip || sluice_fold((__u64)ip[0] + ip[1] + ip[2] + ip[3] + ip[4]) != 0xffff) return 0;
+    const struct sluice_wire32 *ip = (const struct sluice_wire32 *)sluice_take(&c, 20);
+    if (!ip || sluice_fold(sluice_ip4_sum(ip)) != 0xffff) return 0;
   } else if (!sluice_skip(&c, 40)) {
     return 0;
   }
   __u64 sum = sluice_pseudo_sum(p, header);
   for (__u32 i = 0; i < SLUICE_MAX_TCP_HEADER / 4; i++) {
     if (i * 4 >= header) break;
-    const __u32 *word = (const __u32 *)sluice_take(&c, 4);
+    const struct sluice_wire32 *word = (const struct sluice_wire32 *)sluice_take(&c, 4);
     if (!word) return 0;
-    s->word[i] = *word;
-    sum += *word;
+    s->word[i] = word->v;
+    sum += word->v;
   }
   return sluice_fold(sum) == 0xffff;
 }
@@ -201,8 +206,7 @@ SLUICE_INLINE void sluice_write_ip4(struct sluice_ip4 *ip, const struct sluice_p
                                     const struct sluice_syn_answer *a) {
   struct sluice_ip4 h = {0x45, 0, sluice_net16(20 + a->length), 0, sluice_net16(0x4000), (__u8)a->hop_limit, SLUICE_TCP, 0,
                          (__u32)p->dst[0], (__u32)p->src[0]};
-  const __u32 *word = (const __u32 *)&h;
-  h.checksum = ~sluice_fold((__u64)word[0] + word[1] + word[2] + word[3] + word[4]);
+  h.checksum = ~sluice_fold(sluice_ip4_sum((const struct sluice_wire32 *)&h));
   *ip = h;
 }
 
@@ -244,9 +248,9 @@ SLUICE_INLINE int sluice_syn_write(void *data, const void *end, const struct slu
   const __u32 *word = (const __u32 *)a;
   for (__u32 i = 0; i < SLUICE_MAX_ANSWER / 4; i++) {
     if (i * 4 >= a->length) break;
-    __u32 *out = (__u32 *)sluice_take(&c, 4);
+    struct sluice_wire32 *out = (struct sluice_wire32 *)sluice_take(&c, 4);
     if (!out) return 0;
-    *out = word[i];
+    out->v = word[i];
   }
   return 1;
 }
