@@ -18,7 +18,7 @@ std::string filled(const json& o) {
 }
 
 std::string queues(const json& ports) {
-  Table t({"PORT", ">QUEUE", "VERDICT BY", ">LEVEL", "SET BY", ">WAITING", ">FREE BUFFERS", "SHEDS"});
+  Table t({"PORT", ">QUEUE", "VERDICT", ">LEVEL", "SET BY", ">WAITING", ">BUFFERS", "SHEDS"});
   for (const json& p : ports)
     for (const json& q : p["queues"])
       t.row({text(p, "port"), text(q, "queue"), text(p, "verdict"), text(q, "level"), text(q, "by"), filled(q["waiting"]),
@@ -72,14 +72,15 @@ std::string early_laws(const json& rows) {
 }
 
 std::string shed_status_view(const json& r) {
+  // Waiting: of the receive ring. Buffers: of the fill ring.
   std::string s = queues(r["ports"]) + frames(r["ports"]) + "\n";
   s += std::string("governor   ") + (r.value("governor", false) ? "on: sheds by load" : "off: sheds only by hand") + "\n";
   s += "block      " + list_line(r, "block") + (number(r, "bogons") > 0 ? ", " + counted(r, "bogons") + " bogons" : "") + "\n";
   s += "allow      " + list_line(r, "allow") + "\n";
   const json& h = r["hints"];
-  s += "hints      " + shown(100 * number(h, "fill"), "%.2f %%") + " of the bits set, so that " +
-       shown(100 * number(h, "false_share"), "%.4f %%") + " of other flows pass as established; seen: " + counted(h, "false_seen") + "\n";
-  s += "services   " + (r.value("cookies", false) ? counted(r, "services_answered") + " answered by SYN cookies in front of the box under flood"
+  s += "hints      " + shown(100 * number(h, "fill"), "%.2f %%") + " full; others taken for established: " +
+       shown(100 * number(h, "false_share"), "%.4f %%") + ", seen " + counted(h, "false_seen") + "\n";
+  s += "services   " + (r.value("cookies", false) ? counted(r, "services_answered") + " answered by SYN cookies under flood"
                                                   : std::string("not answered in front of the box")) + "\n";
   return s;
 }
