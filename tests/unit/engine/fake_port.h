@@ -43,7 +43,7 @@ class FakePort final : public port::Port {
   unsigned room = UINT32_MAX;     // frames that one tx_burst takes at most
   unsigned ring_size = 0;         // receive ring, by queue; 0: rx_waiting says nothing, and feed() never overflows it
   uint64_t overflowed = 0;        // frames that found it full
-  port::Occupancy buffers;        // what rx_buffers says
+  std::atomic<port::Occupancy> buffers{};  // what rx_buffers says
   sluice_queue* program = nullptr;  // its early-drop program's, of all queues
   unsigned started = 0, stopped = 0;
   std::string start_error;        // start() fails with it

@@ -157,7 +157,7 @@ TEST_F(ShedTest, OneFloodedPortDoesNotStarveAnotherNorTheStack) {
 
 TEST_F(ShedTest, AFillRingThatRunsDryCountsAsAFullQueue) {
   make_router();
-  lan->buffers = {.used = 20, .size = 512};
+  lan->buffers = port::Occupancy{.used = 20, .size = 512};
   lan->feed(to_wan(1));
   settle();
   EXPECT_GT(view(0).level, 0u);
@@ -169,7 +169,7 @@ TEST_F(ShedTest, ThePolicyTurnsTheGovernorOff) {
   shed::Policy p;
   p.governor = false;
   ASSERT_TRUE(box->set_shed_policy(p));
-  lan->buffers = {.used = 0, .size = 512};
+  lan->buffers = port::Occupancy{.used = 0, .size = 512};
   lan->feed(to_wan(1));
   settle();
   EXPECT_EQ(view(0).level, 0u);

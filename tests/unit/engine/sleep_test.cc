@@ -21,7 +21,10 @@ class ArmTest : public ::testing::Test {
     path::PipelineConfig c;
     c.workers = 2;
     c.flows4 = c.flows6 = 1024;
-    worker = std::make_unique<engine::Worker>(0, *wiring, c, neighbors, pool->mempool());
+    auto shed_made = shed::Shed::create({}, false);
+    ASSERT_TRUE(shed_made) << shed_made.error();
+    shed = std::move(*shed_made);
+    worker = std::make_unique<engine::Worker>(0, *wiring, c, neighbors, pool->mempool(), *shed, true);
     stack = std::make_unique<engine::StackEngine>(*wiring, stack::StackConfig{}, neighbors, pool->mempool(), false);
   }
   bool arms(engine::Engine& e) {
@@ -46,6 +49,7 @@ class ArmTest : public ::testing::Test {
   engine::Bell bell[2];
   NeighborTable neighbors{64, HashKey{}};
   std::unique_ptr<engine::Wiring> wiring;
+  std::unique_ptr<shed::Shed> shed;
   std::unique_ptr<engine::Worker> worker;
   std::unique_ptr<engine::StackEngine> stack;
   WaitSet set;

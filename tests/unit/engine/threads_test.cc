@@ -65,6 +65,41 @@ class ThreadsTest : public BoxTest {
   }
 };
 
+// A level keeps nobody awake by itself, and each engine's part of the core is seen.
+TEST_F(ThreadsTest, SleepsUnderAHeldLevelAndTellsEachEnginesShare) {
+  make(BoxOptions{});
+  introduce();
+  ASSERT_TRUE(box->hold_level({}, 100));
+  ASSERT_TRUE(nap_until([&] { return box->shed_queues()[0].level == 100 && box->shed_queues()[1].level == 100; }, kLong));
+  const uint64_t sleeps = box->lcores()[0].sleeps;
+  ASSERT_TRUE(nap_until([&] { return box->lcores()[0].sleeps > sleeps + 3; }, kLong));
+  lan->feed(arp(1, kLanHostMac, kLanHost, {}, kLanBox));
+  await_arp_reply(*lan, kLanHost);
+  ASSERT_TRUE(box->hold_level({}, {}));
+  ASSERT_TRUE(nap_until([&] { return box->shed_queues()[0].level == 0; }, kLong));
+  const auto engines = [&] { return box->lcores()[0].engines; };
+  ASSERT_EQ(engines().size(), 2u);
+  EXPECT_EQ(engines()[0].name, "worker 0");
+  EXPECT_EQ(engines()[1].name, "stack");
+  EXPECT_TRUE(nap_until([&] { return engines()[0].share > 0 && engines()[1].share > 0; }, kLong));
+  EXPECT_LE(engines()[0].share + engines()[1].share, 1.01);
+}
+
+// A flood is answered by a level, and its end by sleep.
+TEST_F(ThreadsTest, AfterAFloodTheLevelFallsAndItSleeps) {
+  make(BoxOptions{});
+  introduce();
+  lan->buffers = port::Occupancy{.used = 0, .size = 512};
+  lan->feed(udp(kLanMac, kLanHostMac, kLanHost, 1000, kWanHost, 2000));
+  ASSERT_TRUE(nap_until([&] { return box->shed_queues()[0].level > 0; }, kLong));
+  EXPECT_EQ(box->shed_queues()[1].level, 0u);
+  lan->buffers = port::Occupancy{.used = 512, .size = 512};
+  ASSERT_TRUE(nap_until([&] { return box->shed_queues()[0].level == 0; }, kLong));
+  const uint64_t turns = box->lcores()[0].turns, sleeps = box->lcores()[0].sleeps;
+  ASSERT_TRUE(nap_until([&] { return box->lcores()[0].sleeps > sleeps + 5; }, kLong));
+  EXPECT_LT(box->lcores()[0].turns - turns, 10000u) << "it goes on turning for nothing";
+}
+
 TEST_F(ThreadsTest, ForwardsAndSleeps) {
   BoxOptions o;
   make(o);
