@@ -106,13 +106,13 @@ class Lab(object):
 
     def __init__(self, threaded):
         self.threaded = threaded
-        self.tmp = tempfile.mkdtemp(prefix="sluice-livelock.")
         self.ns = {n: "sl-lvl%d-%s" % (os.getpid(), n) for n in "cbs"}
         self.a, self.b = "lva%d" % (os.getpid() % 10**7), "lvb%d" % (os.getpid() % 10**7)
         self.children = []
         self.napi = []
 
     def __enter__(self):
+        self.tmp = tempfile.mkdtemp(prefix="sluice-livelock.")
         try:
             self.up()
             self.start()
