@@ -67,6 +67,21 @@ TEST_P(Readers, SeeOneListOrTheOther) {
   EXPECT_EQ(mixed, 0u) << "of " << looks;
 }
 
+TEST_P(Readers, AreWaitedForBeforeTheirSlotIsWrittenAgain) {
+  ASSERT_TRUE(lists().replace(Origin::file, side(true, 100)));
+  const sluice_env held = shed_->environment();
+  ASSERT_TRUE(lists().replace(Origin::file, side(false, 100)));
+  bool asked = false;
+  shed_->set_quiesce([&] {
+    asked = true;
+    EXPECT_EQ(shed::look(held, ip("198.18.9.9")), SLUICE_ACTION_BLOCK);
+    EXPECT_EQ(shed::look(held, ip("198.19.3.70")), SLUICE_ACTION_ALLOW);
+    EXPECT_EQ(shed::look(held, ip("2001:db8:1::9")), SLUICE_ACTION_BLOCK);
+  });
+  ASSERT_TRUE(lists().replace(Origin::file, side(false, 200)));
+  EXPECT_TRUE(asked);
+}
+
 // Changes in place, of whatever shares its /24, its group and its buckets with the sources that are looked at.
 TEST_P(Readers, AreNotDisturbedByChangesBesideThem) {
   ASSERT_TRUE(block("198.18.0.0/25"));

@@ -196,6 +196,9 @@ TEST(Create, WithoutRightsSaysWhichMapAndWhatToDo) {
 }
 
 TEST(Create, WithoutRoomSaysSo) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer itself needs the address space: SKIPPED, NOT TESTED";
+#endif
   if (geteuid() != 0) GTEST_SKIP() << "needs root to make BPF maps: SKIPPED, NOT TESTED";
   const std::string said = refusal_after([] {
     const rlimit little{64 << 20, 64 << 20};
