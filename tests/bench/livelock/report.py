@@ -56,7 +56,7 @@ def forwardable_share(r):
 
 
 def bound(result, offered):
-    """The most goodput that arithmetic allows. Of a core that takes f seconds for a frame that it lets in, and d for one
+    """The most goodput that arithmetic allows a box that sheds. Of a core that takes f seconds for a frame that it lets in, and d for one
     that it drops early, x times its capacity of frames leave (1 - x d/f) / (1 - d/f) of the capacity. Where others drop
     (NAPI has another core) d is nothing."""
     f = forward_cost(result)
@@ -160,7 +160,7 @@ def goodput_panel(result, files):
             "set x2tics scale 0.5 (%s)" % ", ".join("'%g x' %g" % (x, x * capacity) for x in (0.1, 0.2, 0.5, 1, 2, 5, 10)),
             "set arrow from %g, graph 0 to %g, graph 1 nohead dt 3 lw 1.5 lc rgb '#888888' back" % (capacity, capacity),
             "set label 'capacity' at %g, graph 0.04 offset 0.6,0 tc rgb '#666666'" % capacity,
-            "plot '%s' with lines lc black dt 2 lw 1.5 title 'the most that is possible', " % files["bound"] + ", ".join(
+            "plot '%s' with lines lc black dt 2 lw 1.5 title 'bound: what early drops leave, by arithmetic', " % files["bound"] + ", ".join(
                 "'%s' using 1:2 with linespoints pt 7 ps 0.9 lc rgb '%s' lw %g title '%s'" %
                 (files[s], COLOR[s], 3 if s == "sluice" else 2, LABEL[s]) for s in reversed(SYSTEMS) if s in files),
             "unset arrow", "unset label", "unset x2tics"]
