@@ -80,7 +80,7 @@ std::string shed_status_view(const json& r) {
   const json& h = r["hints"];
   s += "hints      " + shown(100 * number(h, "fill"), "%.2f %%") + " full; others taken for established: " +
        shown(100 * number(h, "false_share"), "%.4f %%") + ", seen " + counted(h, "false_seen") + "\n";
-  s += "services   " + (r.value("cookies", false) ? counted(r, "services_answered") + " answered by SYN cookies under flood"
+  s += "services   " + (r.value("cookies", false) ? counted(r, "services_answered") + " addresses and ports, answered by SYN cookies under flood"
                                                   : std::string("not answered in front of the box")) + "\n";
   return s;
 }
