@@ -113,7 +113,7 @@ class BoxTest : public ::testing::Test {
     o.ports = {{.name = "lan", .index = 0}, {.name = "wan", .index = 1}};
     if (o.worker_cpus.empty()) o.worker_cpus = {0};
     o.packets = 2048;
-    o.ring_size = 512;
+    if (o.ring_size == engine::BoxOptions{}.ring_size) o.ring_size = 512;
     o.neighbors = 64;
     o.stack.tcp.limits.connections = 1024;
     o.pipeline.flows4 = o.pipeline.flows6 = 1024;
