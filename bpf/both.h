@@ -24,7 +24,7 @@
 /* A global function: the verifier checks it once, not once a path that leads to it. So its arguments are scalars and
    pointers to plain memory, without map values in it. */
 #define SLUICE_PART __attribute__((noinline))
-/* What lies in frames, where nothing is aligned. The program may read it as it is; told of it, clang would go by bytes. */
+/* What lies in frames, where nothing is aligned. The program reads it all the same; told of it, clang goes by bytes. */
 #define SLUICE_WIRE
 /* Tells the verifier, which must see the bound in the machine code, where the compiler knows it. */
 #define SLUICE_BOUND(x, mask)                       \

@@ -14,8 +14,9 @@ SLUICE_BEGIN
 #define SLUICE_SMALL_ICMP 128 /* bytes of IP */
 
 SLUICE_INLINE int sluice_icmp_error(const struct sluice_packet *p) {
-  return p->fragment == SLUICE_WHOLE && ((p->proto == SLUICE_ICMP4 && (p->type == 3 || p->type == 11 || p->type == 12)) ||
-                                         (p->proto == SLUICE_ICMP6 && p->type >= 1 && p->type <= 4));
+  if (p->fragment) return 0;
+  if (p->proto == SLUICE_ICMP4) return p->type == 3 || p->type == 11 || p->type == 12;
+  return p->proto == SLUICE_ICMP6 && p->type >= 1 && p->type <= 4;
 }
 
 /* Neighbour discovery, by type. */

@@ -29,9 +29,4 @@ SLUICE_INLINE __u32 sluice_hint_cell_of(__u64 hash) { return hash & (SLUICE_HINT
 /* The two bits of the cell's words; they may be one. */
 SLUICE_INLINE __u64 sluice_hint_bits(__u64 hash) { return 1ull << (hash >> 20 & 63) | 1ull << (hash >> 26 & 63); }
 
-/* Both bits in one generation. */
-SLUICE_INLINE int sluice_hint_in(const struct sluice_hint_cell *cell, __u64 bits) {
-  return (cell->word[0] & bits) == bits || (cell->word[1] & bits) == bits;
-}
-
 #endif

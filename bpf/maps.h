@@ -126,7 +126,7 @@ struct sluice_class_rule { /* the first that matches decides */
 
 #define SLUICE_MAX_SERVICES 64
 struct sluice_service { /* a TCP listener of the box's own */
-  __u8 addr[16] __attribute__((aligned(8))); /* all zero: any of own4/own6 is not asked, every destination counts (family decides) */
+  __u8 addr[16] __attribute__((aligned(8))); /* all zero: every destination of the family */
   __u8 family;
   __u8 zero;
   __u16 port;           /* host order */

@@ -25,8 +25,7 @@ enum {
   SLUICE_SCTP = 132, SLUICE_UDPLITE = 136,
   SLUICE_HOPOPTS = 0, SLUICE_ROUTING = 43, SLUICE_FRAGMENT = 44, SLUICE_AH = 51, SLUICE_DSTOPTS = 60
 };
-enum { SLUICE_FIN = 1, SLUICE_SYN = 2, SLUICE_RST = 4, SLUICE_PSH = 8, SLUICE_ACK = 16, SLUICE_URG = 32, SLUICE_ECE = 64,
-       SLUICE_CWR = 128 };
+enum { SLUICE_FIN = 1, SLUICE_SYN = 2, SLUICE_RST = 4, SLUICE_ACK = 16, SLUICE_ECE = 64, SLUICE_CWR = 128 };
 
 /* Host order, but for addresses, ports and id, which stand as in memory. Bytes of a smaller address are zero. */
 struct sluice_packet {

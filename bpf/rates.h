@@ -42,7 +42,8 @@ SLUICE_INLINE struct sluice_bucket_way *sluice_way_of(struct sluice_bucket_set *
   return oldest;
 }
 
-SLUICE_INLINE __u64 sluice_prefix_hash(const struct sluice_cookie_key *key, const __u64 *addr, __u32 family, __u32 port) {
+SLUICE_INLINE __u64 sluice_prefix_hash(const struct sluice_cookie_key *key, const __u64 *addr, __u32 family,
+                                       __u32 port) {
   struct sluice_siphash s = sluice_siphash_begin(key->k0, key->k1);
   sluice_siphash13_add(&s, addr[0]);
   sluice_siphash13_add(&s, addr[1]);

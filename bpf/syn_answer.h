@@ -71,7 +71,8 @@ SLUICE_INLINE int sluice_may_answer(const struct sluice_packet *p) {
 SLUICE_INLINE int sluice_syn_copy(const void *data, const void *end, const struct sluice_packet *p,
                                   struct sluice_syn *s) {
   const __u32 header = p->header, flags = SLUICE_SYN | SLUICE_ACK | SLUICE_RST | SLUICE_FIN;
-  if (p->bad || p->fragment || p->extensions || !sluice_tcp_has(p, flags, SLUICE_SYN) || !sluice_may_answer(p)) return 0;
+  if (p->bad || p->fragment || p->extensions || !sluice_tcp_has(p, flags, SLUICE_SYN)) return 0;
+  if (!sluice_may_answer(p)) return 0;
   if (p->length != (p->family == 4 ? 20 : 40) + header || header > SLUICE_MAX_TCP_HEADER) return 0;
   struct sluice_cursor c = {data, end};
   if (!sluice_skip(&c, p->l3)) return 0;
@@ -160,9 +161,9 @@ SLUICE_PART int sluice_syn_timestamp(struct sluice_env *env, const struct sluice
 }
 
 /* The words in the order of wire/tcp_options.cc. */
-SLUICE_INLINE void sluice_syn_put_options(struct sluice_env *env, const struct sluice_packet *p, const struct sluice_syn *s,
-                                          const struct sluice_service *service, __u32 offer, struct sluice_syn_answer
-                                          *a) {
+SLUICE_INLINE void sluice_syn_put_options(struct sluice_env *env, const struct sluice_packet *p,
+                                          const struct sluice_syn *s, const struct sluice_service *service,
+                                          __u32 offer, struct sluice_syn_answer *a) {
   a->option[0] = sluice_net32(0x02040000u | service->mss);
   a->length = 24;
   if (!(offer & SLUICE_OFFER_TIMESTAMPS)) return;
@@ -204,8 +205,8 @@ SLUICE_PART int sluice_syn_compose(struct sluice_env *env, const struct sluice_p
 
 SLUICE_INLINE void sluice_write_ip4(struct sluice_ip4 *ip, const struct sluice_packet *p,
                                     const struct sluice_syn_answer *a) {
-  struct sluice_ip4 h = {0x45, 0, sluice_net16(20 + a->length), 0, sluice_net16(0x4000), (__u8)a->hop_limit, SLUICE_TCP, 0,
-                         (__u32)p->dst[0], (__u32)p->src[0]};
+  struct sluice_ip4 h = {0x45, 0, sluice_net16(20 + a->length), 0, sluice_net16(0x4000), (__u8)a->hop_limit,
+                         SLUICE_TCP, 0, (__u32)p->dst[0], (__u32)p->src[0]};
   h.checksum = ~sluice_fold(sluice_ip4_sum((const struct sluice_wire32 *)&h));
   *ip = h;
 }

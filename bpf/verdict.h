@@ -108,7 +108,7 @@ SLUICE_INLINE __u32 sluice_over_rate(struct sluice_env *env, __u32 checks, const
   return SLUICE_OUT_REDIRECTED;
 }
 
-/* A SYN that is too many for its destination: ANSWERED, or dropped; or the stack's, where it cannot be answered here. */
+/* A SYN that is too many for its destination: ANSWERED, or dropped; the stack's, where it cannot be answered here. */
 SLUICE_INLINE __u32 sluice_over_syn_rate(struct sluice_env *env, __u32 checks, const struct sluice_packet *p) {
   if (sluice_prefix_within(env, p, SLUICE_SYNS)) return SLUICE_OUT_REDIRECTED;
   if (!(checks & SLUICE_CHECK_COOKIES) || sluice_service_of(env, p) < 0) return SLUICE_DROP_syn_rate;
@@ -131,8 +131,8 @@ SLUICE_INLINE int sluice_sheds(struct sluice_env *env, __u32 level, __u32 cls, _
 }
 
 /* Of a parsed frame. */
-SLUICE_INLINE struct sluice_verdict sluice_judge(struct sluice_env *env, const struct sluice_policy *policy, __u32 level,
-                                                 const struct sluice_packet *p) {
+SLUICE_INLINE struct sluice_verdict sluice_judge(struct sluice_env *env, const struct sluice_policy *policy,
+                                                 __u32 level, const struct sluice_packet *p) {
   const __u32 checks = SLUICE_READ(policy->checks), rest = SLUICE_CLASS_REST;
   const __u32 action = sluice_listed(env, checks, p);
   if (action == SLUICE_ACTION_BLOCK) return sluice_say(SLUICE_DROP_block, rest);

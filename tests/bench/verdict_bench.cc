@@ -4,7 +4,7 @@
 // sources drawn at random from a list of a million prefixes at most 3 times of a list of one. Needs root.
 //
 // A test run repeats one frame; where sources are random, a program in front writes another one each time
-// (random_source.bpf.c), whose own cost stands in a line of its own and is taken off.
+// (random_source.bpf.c), whose own cost stands in a line of its own.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sched.h>
@@ -100,11 +100,18 @@ int random_sources(int next, uint32_t mask) {
   return fd_of(o, "random_source");
 }
 
+int empty_program() {
+  bpf_object* o = open_object(RANDOM_SOURCE_OBJECT);
+  if (bpf_object__load(o) != 0) fail("nothing");
+  return fd_of(o, "nothing");
+}
+
 // dny: what is listed passes, the rest is dropped. alw: the other way round.
 int xdp_filter(const char* policy, const char* source) {
   const std::string name = std::string("xdpfilt_") + policy + "_ip", path = XDP_FILTER_FOLDER "/" + name + ".o";
   bpf_object* o = open_object(path.c_str());
-  for (bpf_map* m = bpf_object__next_map(o, nullptr); m; m = bpf_object__next_map(o, m)) bpf_map__set_pin_path(m, nullptr);
+  for (bpf_map* m = bpf_object__next_map(o, nullptr); m; m = bpf_object__next_map(o, m))
+    bpf_map__set_pin_path(m, nullptr);
   if (bpf_object__load(o) != 0) fail(path.c_str());
   const Ip4 a = a4(source);
   std::vector<uint64_t> flags(static_cast<size_t>(libbpf_num_possible_cpus()), 1);  // source
@@ -148,18 +155,22 @@ int main_() {
   many.list(std::move(million));
 
   const uint32_t listed = (1u << kListBits) - 1;
+  const char* const friendly = "198.18.1.10";
+  const int dny = xdp_filter("dny", friendly), alw = xdp_filter("alw", blocked);
+  const int front = random_sources(-1, listed), one_prefix = random_sources(few.program, listed);
+  const int all_prefixes = random_sources(many.program, listed);
   Line lines[] = {
-      {"xdp-filter, xdpfilt_dny_ip: a source that is not listed is dropped", xdp_filter("dny", "198.18.1.10"),
-      frame(blocked), XDP_DROP}, {"xdp-filter, xdpfilt_dny_ip: a listed one passes", xdp_filter("dny", "198.18.1.10"),
-      frame("198.18.1.10"), XDP_PASS}, {"xdp-filter, xdpfilt_alw_ip: a listed one is dropped", xdp_filter("alw",
-      blocked), frame(blocked), XDP_DROP}, {"sluice: level 0, nothing to check", idle.program, frame("198.18.1.10"),
-      XDP_PASS}, {"sluice: blocked source", on.program, frame(blocked), XDP_DROP},
-      {"sluice: established flow passes (IPv4)", on.program, frame("198.18.1.10"), XDP_PASS},
+      {"an empty program", empty_program(), frame(blocked), XDP_DROP},
+      {"xdp-filter, xdpfilt_dny_ip: a source that is not listed is dropped", dny, frame(blocked), XDP_DROP},
+      {"xdp-filter, xdpfilt_dny_ip: a listed one passes", dny, frame(friendly), XDP_PASS},
+      {"xdp-filter, xdpfilt_alw_ip: a listed one is dropped", alw, frame(blocked), XDP_DROP},
+      {"sluice: level 0, nothing to check", idle.program, frame(friendly), XDP_PASS},
+      {"sluice: blocked source", on.program, frame(blocked), XDP_DROP},
+      {"sluice: established flow passes (IPv4)", on.program, frame(friendly), XDP_PASS},
       {"sluice: established flow passes (IPv6)", on.program, frame6, XDP_PASS},
-      {"random listed source, nothing behind", random_sources(-1, listed), frame(blocked), XDP_DROP},
-      {"sluice: random sources, one prefix", random_sources(few.program, listed), frame(blocked), XDP_DROP},
-      {"sluice: random sources, each one of 1,048,576 /32", random_sources(many.program, listed), frame(blocked),
-      XDP_DROP},
+      {"a random source is written, an empty program behind", front, frame(blocked), XDP_DROP},
+      {"sluice: random sources, one prefix (0.0.0.0/0)", one_prefix, frame(blocked), XDP_DROP},
+      {"sluice: random sources, each one of 1,048,576 /32", all_prefixes, frame(blocked), XDP_DROP},
   };
   for (int round = 0; round < kRounds; round++)
     for (Line& l : lines) l.ns.push_back(run(l.what, l.program, l.frame, l.expected));

@@ -28,7 +28,9 @@ struct Host final : tcp::Sink {
     uint16_t window;
     Octets options;
   };
-  Host() : buffers(nullptr, 0), stack({.limits = {.connections = 64, .half_open = 8, .cookie_mark = 0}}, secrets(), buffers, *this) {
+  Host()
+      : buffers(nullptr, 0),
+        stack({.limits = {.connections = 64, .half_open = 8, .cookie_mark = 0}}, secrets(), buffers, *this) {
     tcp::ListenerId id;
     EXPECT_EQ(stack.listen({.port = 80, .receive_buffer = kReceiveBuffer}, id), tcp::Outcome::ok);
   }
@@ -159,7 +161,8 @@ TEST_F(SynAnswer, ValuesOfOptions) {
 }
 
 TEST_F(SynAnswer, OptionsAsTheyComeAndWrongOnes) {
-  const Octets all[] = {{1, 1, 1, 1, 2, 4, 5, 0}, {2, 4, 5, 0, 0, 8, 10, 1}, {2, 3, 5, 2, 4, 5, 6, 0}, {2, 4, 5, 0, 3, 9, 1, 1},
+  const Octets all[] = {{1, 1, 1, 1, 2, 4, 5, 0}, {2, 4, 5, 0, 0, 8, 10, 1}, {2, 3, 5, 2, 4, 5, 6, 0},
+                        {2, 4, 5, 0, 3, 9, 1, 1},
                         {2, 4, 5, 0, 3, 1, 1, 1}, {8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 4, 2}, {254, 4, 9, 9, 2, 4, 4, 0},
                         {2, 4, 5, 0, 1, 1, 1, 8}, Octets(40, 1)};
   for (const Octets& o : all) answered(Syn{.raw_options = o});
@@ -211,6 +214,13 @@ TEST_F(SynAnswer, AnAckThatBringsACookieIsNewAndAnotherIsNot) {
     level(0);
     pass(Duration::seconds(-200));
   }
+}
+
+TEST_F(SynAnswer, TheStackAnswersWhereTheDeviceCannot) {
+  queue_->no_answers = own_queue_.no_answers = 1;
+  EXPECT_EQ(both(Syn{}.frame()), (Judged{SLUICE_OUT_REDIRECTED, SLUICE_CLASS_NEW, Syn{}.frame()}));
+  not_answered(Syn{.dport = 81}.frame(), SLUICE_OUT_REDIRECTED);  // within its rate
+  not_answered(Syn{.dport = 81}.frame());
 }
 
 TEST_F(SynAnswer, WhatIsNotAnswered) {

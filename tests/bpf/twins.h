@@ -187,8 +187,12 @@ constexpr uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16, kUrg = 32;
 
 inline Octets v4(V4 f, const Octets& payload) { return eth(ip4(f, payload), 0x0800); }
 inline Octets v6(V6 f, const Octets& payload) { return eth(ip6(f, payload), 0x86dd); }
-inline Octets udp4(unsigned sport = 4000, unsigned dport = 5000, V4 f = {}) { return v4(f, udp(sport, dport, zeros(20))); }
-inline Octets udp6(unsigned sport = 4000, unsigned dport = 5000, V6 f = {}) { return v6(f, udp(sport, dport, zeros(20))); }
+inline Octets udp4(unsigned sport = 4000, unsigned dport = 5000, V4 f = {}) {
+  return v4(f, udp(sport, dport, zeros(20)));
+}
+inline Octets udp6(unsigned sport = 4000, unsigned dport = 5000, V6 f = {}) {
+  return v6(f, udp(sport, dport, zeros(20)));
+}
 inline Octets tcp4(uint8_t flags, unsigned sport = 40000, unsigned dport = 80, V4 f = {}) {
   f.proto = kTcp;
   return v4(f, tcp(sport, dport, flags));

@@ -33,7 +33,8 @@ TEST_F(Verdict, NothingIsLookedAtWithoutALevelOrAPolicy) {
 
 TEST_F(Verdict, MalformedIp4) {
   set(look);
-  for (int first : {0x35, 0x42, 0x44, 0x65, 0x00}) dropped(v4({.version_ihl = first}, udp(1, 2)), SLUICE_DROP_malformed);
+  for (int first : {0x35, 0x42, 0x44, 0x65, 0x00})
+    dropped(v4({.version_ihl = first}, udp(1, 2)), SLUICE_DROP_malformed);
   dropped(v4({.total = 19}, udp(1, 2)), SLUICE_DROP_malformed);
   dropped(v4({.total = 29}, udp(1, 2)), SLUICE_DROP_malformed);
   dropped(v4({.version_ihl = 0x4f}, udp(1, 2)), SLUICE_DROP_malformed);
@@ -234,7 +235,9 @@ TEST_F(Verdict, Icmp) {
 }
 
 TEST_F(Verdict, RatesOfPrefixes) {
-  set({.source = {.per_second = 1000, .burst = 4}, .destination = {.per_second = 1000, .burst = 6}, .source_bits4 = 24});
+  set({.source = {.per_second = 1000, .burst = 4},
+       .destination = {.per_second = 1000, .burst = 6},
+       .source_bits4 = 24});
   for (int i = 0; i < 4; i++) passes(udp4(1, 2, {.src = i % 2 ? "198.18.1.9" : "198.18.1.200"}));
   dropped(udp4(), SLUICE_DROP_source_rate);
   passes(udp4(1, 2, {.src = "198.18.7.1"}));
@@ -298,7 +301,6 @@ TEST_F(Verdict, TheLevelShedsClassByClass) {
         pass(Duration::nanos(1237 + i));
         const Judged j = both(of[c]);
         EXPECT_TRUE(j.outcome == SLUICE_OUT_REDIRECTED || j.outcome == SLUICE_DROP_overload);
-        // Of SYNs there are no more than their rate.
         shed += j.outcome == SLUICE_DROP_overload;
       }
       EXPECT_NEAR(shed / double(n), want[c], want[c] == 0 || want[c] == 1 ? 0 : 0.1) << "level " << l << " class " << c;

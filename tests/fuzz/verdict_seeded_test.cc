@@ -11,7 +11,8 @@ namespace {
 
 TEST(VerdictSeeded, NoFrameDoesHarm) {
   const Octets options{2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7};
-  Octets syn4 = ip4({.proto = 6}, tcp(40000, 80, 2, 77, 0, options, 10)), syn6 = ip6({.next = 6}, tcp(40000, 80, 2, 77, 0, options, 10));
+  const Octets syn = tcp(40000, 80, 2, 77, 0, options, 10);
+  Octets syn4 = ip4({.proto = 6}, syn), syn6 = ip6({.next = 6}, syn);
   seal_tcp(syn4, 20);
   seal_tcp(syn6, 40);
   const Octets frames[] = {eth(syn4, 0x0800), eth(syn6, 0x86dd),

@@ -72,7 +72,8 @@ TEST_F(Native, DropsAreBookedAndTheRestKeepsItsOrder) {
   ASSERT_TRUE(shed_->set_policy({.check_frames = true, .block_ports = {{17, 19, 19}}}).ok());
   ASSERT_TRUE(shed_->lists().add({*parse_prefix("198.18.9.0/24")}, shed::Origin::command).ok());
   const Octets good = udp4("198.18.1.1", 1), better = udp4("198.18.1.1", 2);
-  const auto out = run({udp4("198.18.9.9", 1), good, udp4("198.18.1.1", 19), Octets(5, 0), better, udp4("198.18.9.1", 3)});
+  const auto out = run(
+      {udp4("198.18.9.9", 1), good, udp4("198.18.1.1", 19), Octets(5, 0), better, udp4("198.18.9.1", 3)});
   EXPECT_EQ(out, (std::vector<Octets>{good, better}));
   EXPECT_EQ(row_.rx_packets.get(), 4u);
   EXPECT_EQ(row_.rx_bytes.get(), 3 * good.size() + 5);
@@ -98,7 +99,8 @@ TEST_F(Native, SynsAboveTheRateAreAnswered) {
 
 TEST_F(Native, ALevelShedsTheRestAndNothingElse) {
   ASSERT_TRUE(shed_->set_policy({}).ok());
-  shed_->hints().mark(*parse_ip("198.18.1.1"), *parse_ip("198.18.2.10"), be16::from(4000).raw(), be16::from(7).raw(), 17);
+  shed_->hints().mark(*parse_ip("198.18.1.1"), *parse_ip("198.18.2.10"), be16::from(4000).raw(),
+                      be16::from(7).raw(), 17);
   native_->queue().level = SLUICE_LEVEL_REST;
   EXPECT_EQ(run({udp4("198.18.1.1", 1), udp4("198.18.1.1", 7), syn4()}).size(), 2u);
   EXPECT_EQ(drops(DropReason::shed_overload), 1u);
