@@ -37,7 +37,7 @@ class GovernorSimTest : public ::testing::TestWithParam<Machine> {};
 INSTANTIATE_TEST_SUITE_P(Machines, GovernorSimTest, ::testing::ValuesIn(kMachines),
                          [](const auto& i) { return "m" + std::to_string(i.index); });
 
-constexpr Duration kSettle = Duration::millis(500), kLong = Duration::seconds(3);
+constexpr Duration kSettle = Duration::millis(500), kLong = Duration::seconds(1);
 
 // A flood of the rest beside established flows of a third of the capacity and new ones of a tenth.
 PerClass flood(double capacity, double times) {
@@ -58,9 +58,9 @@ TEST_P(GovernorSimTest, GoodputStaysAtItsPeakWhateverIsOffered) {
     print(GetParam().name, times, r);
     EXPECT_GE(r.goodput(), 0.95);
     EXPECT_EQ(total(r.overflow), 0);
-    EXPECT_GE(r.share(kEstablished), 0.998) << "nothing of it is shed";
-    EXPECT_GE(r.share(kNew), 0.998);
-    EXPECT_LE(r.changes, 45u) << "the level swings";
+    EXPECT_GE(r.share(kEstablished), 0.99) << "nothing of it is shed";
+    EXPECT_GE(r.share(kNew), 0.99);
+    EXPECT_LE(r.changes, 20u) << "the level swings";
     EXPECT_LE(r.wait(0.99), 0.5 * GetParam().config.ring / c) << "what passes waits long";
     EXPECT_LE(r.level, static_cast<uint32_t>(SLUICE_LEVEL_REST));
   }
@@ -73,10 +73,10 @@ TEST_P(GovernorSimTest, EachClassIsShedWhereTheNextDoesNotSuffice) {
     PerClass least;  // of what is offered, served
   };
   const Mix mixes[] = {
-      {"new flows", {0.3, 9.7, 0}, {0.998, 0.06, 0}},
+      {"new flows", {0.3, 9.7, 0}, {0.99, 0.06, 0}},
       {"all mixed", {3, 3, 4}, {0.3, 0, 0}},
       {"established only", {10, 0, 0}, {0.095, 0, 0}},
-      {"new beside a little rest", {0.3, 2, 0.2}, {0.998, 0.33, 0}},
+      {"new beside a little rest", {0.3, 2, 0.2}, {0.99, 0.33, 0}},
   };
   for (const Mix& m : mixes) {
     SCOPED_TRACE(m.name);
