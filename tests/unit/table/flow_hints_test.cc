@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "hint.h"
+#include "classes.h"
 
 namespace sluice {
 namespace {
@@ -37,7 +37,7 @@ TEST_F(Hints, ATupleIsWhatWasMarkedAndNothingNearIt) {
   EXPECT_FALSE((FlowHints{memory_.get(), 0x1234, 0x5679}.marked(a, b, 10, 20, 6))) << "another key";
 }
 
-// By the header that the verdict uses, from the packet's bytes.
+// By the function that the verdict uses, from the packet's bytes.
 TEST_F(Hints, AreWhereTheVerdictLooks) {
   mark(7);
   const uint8_t src[16] = {198, 18, 0, 7}, dst[16] = {198, 18, 0, 1};
@@ -47,7 +47,10 @@ TEST_F(Hints, AreWhereTheVerdictLooks) {
   uint32_t both;
   std::memcpy(&both, ports, 4);
   const uint64_t hash = sluice_tuple_hash(&hints_.key(), s, d, both, 4, 6);
-  EXPECT_TRUE(sluice_hint_in(&memory_->cell[sluice_hint_cell_of(hash)], sluice_hint_bits(hash)));
+  sluice_env env{};
+  env.hints = memory_.get();
+  EXPECT_TRUE(sluice_is_established(&env, hash));
+  EXPECT_FALSE(sluice_is_established(&env, hash ^ 1));
 }
 
 TEST_F(Hints, FadeAfterOneToTwoGenerations) {
