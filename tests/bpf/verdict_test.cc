@@ -89,7 +89,7 @@ TEST_F(Verdict, Fragments) {
   dropped(v4({.proto = kTcp, .frag = 1}, zeros(20)), SLUICE_DROP_malformed);  // RFC 3128
   dropped(v4({.proto = kTcp, .frag = 0x2000}, zeros(16)), SLUICE_DROP_malformed);
   dropped(v4({.frag = 0x1fff}, zeros(8)), SLUICE_DROP_malformed);  // ends behind 65535
-  passes(v4({.frag = 0x1ffe}, zeros(8)));
+  passes(v4({.frag = 0x1fff}, zeros(7)));
   passes(v6({.next = 44}, frag6(kUdp, 0, true) + udp(1, 2, zeros(16))));
   passes(v6({.next = 44}, frag6(kUdp, 8, false) + zeros(5)));
   passes(v6({.next = 44}, frag6(kUdp, 0, false) + udp(1, 2)));  // an atomic one
@@ -170,7 +170,8 @@ TEST_F(Verdict, Control) {
   control(v4({.proto = 112, .ttl = 255}, zeros(20)));
   passes(v4({.proto = 112}, zeros(20)));
   control(icmp4(8));
-  passes(icmp4(8, 200));
+  control(icmp4(8, 100));
+  passes(icmp4(8, 101));  // above 128 bytes of IP
   control(icmp4(3, 500));
   control(icmp6(2, 64, 1200));
   passes(v4({.proto = kIcmp, .frag = 4}, zeros(20)));
@@ -203,6 +204,7 @@ TEST_F(Verdict, ClassesByRule) {
                    {.cls = SLUICE_CLASS_CONTROL, .prefix = parse_prefix("2001:db8:2::/48")},
                    {.cls = SLUICE_CLASS_ESTABLISHED, .dscp = 1ull << 46}}});
   passes(udp4(1, 550), SLUICE_CLASS_NEW);
+  passes(udp4(1, 500), SLUICE_CLASS_NEW);
   passes(udp4(600, 1), SLUICE_CLASS_NEW);
   passes(udp4(499, 601), SLUICE_CLASS_REST);
   passes(udp4(1, 550, {.src = "198.18.2.1"}), SLUICE_CLASS_REST);
