@@ -12,8 +12,7 @@
 #define SLUICE_BEGIN                                        \
   _Pragma("GCC diagnostic push")                            \
   _Pragma("GCC diagnostic ignored \"-Wconversion\"")        \
-  _Pragma("GCC diagnostic ignored \"-Wold-style-cast\"")    \
-  _Pragma("GCC diagnostic ignored \"-Wuseless-cast\"")
+  _Pragma("GCC diagnostic ignored \"-Wold-style-cast\"")
 #define SLUICE_END _Pragma("GCC diagnostic pop")
 #else
 #define SLUICE_BEGIN

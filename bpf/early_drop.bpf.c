@@ -33,7 +33,10 @@ static __always_inline int count(__u32 outcome, __u32 cls, int action) {
 }
 
 static __always_inline int redirect(struct xdp_md *ctx, __u32 cls) {
-  int action = (int)bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+  const __u32 n = ctx->rx_queue_index;
+  int action = (int)bpf_redirect_map(&xsks, n, XDP_PASS);
+  struct sluice_queue *q = action == XDP_REDIRECT ? bpf_map_lookup_elem(&queues, &n) : 0;
+  if (q) q->handed++;
   return count(action == XDP_REDIRECT ? SLUICE_OUT_REDIRECTED : SLUICE_OUT_UNBOUND, cls, action);
 }
 

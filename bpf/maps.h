@@ -83,11 +83,22 @@ enum sluice_outcome {
 struct sluice_queue {
   __u32 level;
   __u32 no_answers;  /* 1: this device cannot send what the verdict answers; such SYNs go on to the stack */
-  __u32 spare[14];
+  __u32 room;        /* frames that the socket's ring holds; 0: how full it is does not count */
+  __u32 spare;
+  __u64 taken;       /* of `handed`, what does not wait in the ring any more */
+  __u32 spare2[10];
   __u64 class_tat[SLUICE_CLASSES]; /* theoretical arrival times of policy.class_rate */
   __u64 icmp_tat;
-  __u64 spare2[3];
+  __u64 handed;      /* frames that were handed to the socket */
+  __u64 spare3[2];
 };
+
+/* The gate: a class of frames passes while fewer than its part of the ring waits there, so that what floods never takes the
+   room of what is established, however long the lcore is away. The ring is never empty meanwhile: nothing is lost
+   by it. */
+#define SLUICE_GATE_REST(room) ((room) / 8)
+#define SLUICE_GATE_NEW(room) ((room) / 2)
+#define SLUICE_GATE_ESTABLISHED(room) ((room) - (room) / 8)
 
 /* ---- policy: what the configuration asks for. Two slots, of which control.policy is in force; a change is
    written into the other one. */

@@ -29,9 +29,24 @@ SLUICE_INLINE struct sluice_verdict sluice_say(__u32 outcome, __u32 cls) {
   return v;
 }
 
+/* The level that shuts out what the ring has no room for. Both counts move on meanwhile: off by a burst at most. */
+SLUICE_INLINE __u32 sluice_gate(const struct sluice_queue *q) {
+  const __u32 room = SLUICE_READ(q->room);
+  const __s64 waiting = (__s64)(SLUICE_READ(q->handed) - SLUICE_READ(q->taken));
+  if (waiting < SLUICE_GATE_REST(room) || !room) return 0;
+  if (waiting < SLUICE_GATE_NEW(room)) return SLUICE_LEVEL_REST;
+  return waiting < SLUICE_GATE_ESTABLISHED(room) ? SLUICE_LEVEL_NEW : SLUICE_LEVEL_MAX;
+}
+
+/* What is in force: the governor's level, or the gate's. */
+SLUICE_INLINE __u32 sluice_queue_level(const struct sluice_queue *q) {
+  const __u32 level = SLUICE_READ(q->level), gate = sluice_gate(q);
+  return level > gate ? level : gate;
+}
+
 SLUICE_INLINE __u32 sluice_level_of(const struct sluice_env *env) {
   const struct sluice_queue *q = sluice_queue_of(env);
-  return q ? SLUICE_READ(q->level) : 0;
+  return q ? sluice_queue_level(q) : 0;
 }
 
 /* Whether frames are looked at at all. To answer SYNs is asked for with a rate of theirs, or while something is shed.
