@@ -32,21 +32,29 @@ unsigned Intake::judged(Instant now, rte_mbuf** pkts, PortAccount& row, rte_mbuf
 }
 
 // Only a full burst can have left something behind, so that only then the queue is asked, which costs some NICs a walk
-// over its descriptors.
+// over its descriptors. Where the program counts what waits by itself (bpf/maps.h: the gate), the governor has the rings
+// behind the worker to look after.
 void Intake::observe(Instant now, bool governed, shed::Load load) {
   Seen seen;
   if (full_) seen.waiting = port_.rx_waiting(queue_);
   if (taken_ || governor_.level()) seen.buffers = port_.rx_buffers(queue_);
   const float lack = seen.buffers.size ? 1 - share(seen.buffers) : 0;
-  load.receive = std::max(share(seen.waiting), lack);
+  load.receive = in_front_ ? lack : std::max(share(seen.waiting), lack);
   load.quota = static_cast<float>(passed_) / kMaxBurst;
   seen.handoff = load.handoff;
+  seen.level = level();
   seen_.set(seen);
+  if (in_front_) set_gate(governed && governor_.held() < 0);
   taken_ = passed_ = 0;
   full_ = false;
   if (!governed && governor_.held() < 0) governor_.reset();
   else governor_.observe(now, load);
   if (level_->level != governor_.level()) __atomic_store_n(&level_->level, governor_.level(), __ATOMIC_RELAXED);
+}
+
+void Intake::set_gate(bool on) {
+  const uint32_t room = on ? port_.rx_waiting(queue_).size : 0;
+  if (in_front_->room != room) __atomic_store_n(&in_front_->room, room, __ATOMIC_RELAXED);
 }
 
 void Intake::count_handed_on(unsigned of_all) {
@@ -57,11 +65,12 @@ void Intake::count_handed_on(unsigned of_all) {
 void Intake::reset() {
   governor_.reset();
   if (level_) __atomic_store_n(&level_->level, 0u, __ATOMIC_RELAXED);
+  if (in_front_) set_gate(false);
 }
 
 Intake::View Intake::view() const {
   const Seen s = seen_.get();
-  return {.level = governor_.level(), .held = governor_.held(), .native = native_view_.load(std::memory_order_relaxed),
+  return {.level = std::max(governor_.level(), s.level), .held = governor_.held(), .native = native_view_.load(std::memory_order_relaxed),
           .waiting = s.waiting, .buffers = s.buffers, .handoff = s.handoff};
 }
 

@@ -47,7 +47,7 @@ class Intake {
   void count_handed_on(unsigned of_all);
   float handed_on() const { return handed_on_; }  // its part of all that goes to rings, lately: 0 to 1
 
-  uint32_t level() const { return level_ ? level_->level : 0; }
+  uint32_t level() const { return level_ ? sluice_queue_level(level_) : 0; }  // the governor's, or the gate's
   Instant next_deadline() const { return governor_.next_deadline(); }
   void reset();  // leaves no level behind
 
@@ -65,11 +65,13 @@ class Intake {
  private:
   static constexpr unsigned kMostBursts = 16, kEnough = kMaxBurst * 3 / 4;
 
+  void set_gate(bool on);
   unsigned judged(Instant now, rte_mbuf** pkts, PortAccount& row, rte_mbuf** answer, unsigned& answers);
 
   struct Seen {
     port::Occupancy waiting, buffers;
-    float handoff = 0, spare = 0;
+    float handoff = 0;
+    uint32_t level = 0;
   };
 
   port::Port& port_;

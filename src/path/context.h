@@ -10,6 +10,7 @@
 #include "path/pipeline.h"
 #include "path/snapshot.h"
 #include "table/neighbor_table.h"
+#include "table/token_bucket.h"
 
 namespace sluice::path {
 
@@ -36,6 +37,7 @@ struct Context {
     bool slow = false;
   } told;
 
+  TokenBucket expected;  // answers to SYNs that may be marked
   bool shedding = false;
   Counter false_hints;
 

@@ -121,6 +121,16 @@ void Sessions<F>::mark_if_answered(uint32_t i) {
 }
 
 template <class F>
+void Sessions<F>::expect_answer(uint32_t i) {
+  FlowHints* const hints = c_.config.hints;
+  const auto& e = table_.at(i);
+  if (!hints || !hintable(e.key)) return;
+  const auto back = reply_key<F>(e.key, e.value.egress);
+  if (!back || !c_.expected.take(c_.now, FlowHints::kExpectedPerSecond, FlowHints::kExpectedBurst)) return;
+  with_tuple(*back, [&](const auto&... tuple) { hints->mark(tuple...); });
+}
+
+template <class F>
 void Sessions<F>::mark_again(uint32_t i) {
   const FlowAction& a = table_.at(i).value;
   if (a.hinted == 0 || a.hinted == c_.config.hints->generation()) return;

@@ -271,7 +271,12 @@ unsigned AfXdpPort::rx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned 
   unsigned got = 0;
   AfXdpQueue& q = *queues_[queue];
   if (queue == 0 && program_->has_rules() && q.is_up()) got = mirror_.poll(pkts, n);
-  return got + q.rx_burst(pkts + got, n - got);
+  got += q.rx_burst(pkts + got, n - got);
+  // For the program's gate. What it has counted and not brought to the ring yet is taken for taken until the next burst.
+  sluice_queue& seen = *program_->queue(queue);
+  const uint64_t taken = __atomic_load_n(&seen.handed, __ATOMIC_RELAXED) - q.waiting().used;
+  if (taken != seen.taken) __atomic_store_n(&seen.taken, taken, __ATOMIC_RELAXED);
+  return got;
 }
 
 unsigned AfXdpPort::tx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) {

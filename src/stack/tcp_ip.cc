@@ -240,6 +240,13 @@ void TcpIp::opened(const tcp::Tuple& t) {
   if (hints_) mark_tuple(*hints_, t);
 }
 
+// Nobody has proven to be there yet, so that there is a limit. A cookie's SYN-ACK needs no mark: its answer is known by the
+// cookie.
+void TcpIp::expects(const tcp::Tuple& t) {
+  if (hints_ && turn_ && expected_.take(turn_->now, FlowHints::kExpectedPerSecond, FlowHints::kExpectedBurst))
+    mark_tuple(*hints_, t);
+}
+
 // A generation that changes on the way begins anew.
 void TcpIp::mark_some(Instant now) {
   if (hints_->generation() != marked_) {

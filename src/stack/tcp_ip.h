@@ -22,6 +22,7 @@
 #include "stack/datagram.h"
 #include "stack/tcp_host.h"
 #include "table/flow_hints.h"
+#include "table/token_bucket.h"
 
 namespace sluice::stack {
 
@@ -44,6 +45,7 @@ class TcpIp final : private tcp::Sink {
  private:
   struct Scope;
   bool send(const tcp::OutSegment& s) override;
+  void expects(const tcp::Tuple& t) override;
   void opened(const tcp::Tuple& t) override;
   void mark_some(Instant now);
   void segment(Turn& t, Datagram& d, const wire::TcpHdr& h, const tcp::Tuple& tuple);
@@ -54,6 +56,7 @@ class TcpIp final : private tcp::Sink {
   const bool ports_finish_checksums_;
   const RouteQuery& routes_;
   FlowHints* const hints_;
+  TokenBucket expected_;
   uint16_t marked_ = 0;    // the generation in which all slots below the cursor were marked
   uint32_t cursor_ = 0;
   Instant mark_at_ = Instant::never();  // there are slots left

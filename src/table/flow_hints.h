@@ -2,7 +2,8 @@
 // tuples as they arrive, in memory that the XDP program reads (bpf/maps.h has the layout, bpf/hint.h the hash).
 //
 // Theory of operation. Whoever knows that a flow answers (a worker's session that has seen both directions, TCP's
-// established connections) marks the tuple under which its packets arrive, and marks it again in each generation. When
+// established connections) marks the tuple under which its packets arrive, and marks it again in each generation. So
+// does who has sent a SYN on, for the answer that is expected: else a handshake would not get through. When
 // a generation ends, the older half of each cell is cleared and becomes the current one: a flow that ended fades after
 // one to two generations, kGeneration each. A tuple that was never marked is taken for established with the probability
 // that both its bits were set by others; fill() bounds it.
@@ -23,6 +24,9 @@ namespace sluice {
 class FlowHints {
  public:
   static constexpr Duration kGeneration = Duration::seconds(30);
+  // Tuples that are marked because an answer is expected, by a worker or stack engine: whoever sends SYNs decides how
+  // many, and must not fill the bitmap.
+  static constexpr uint64_t kExpectedPerSecond = 10'000, kExpectedBurst = 1'000;
 
   // `memory` is the map's, or anonymous; it outlives this.
   FlowHints(sluice_hints* memory, uint64_t k0, uint64_t k1) : memory_(memory), key_{k0, k1} {}

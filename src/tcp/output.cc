@@ -344,6 +344,7 @@ void send_syn(Core& core, Tcb& c) {
   Sending& tx = c.tx;
   if (tx.syn_count) core.count.syn_retransmits++;
   else core.count.out_segments++;
+  core.sink.expects(c.tuple);
   core.sink.send(d.s);
   if (!active) ack_sent(core, c);
   if (!tx.syn_count) {

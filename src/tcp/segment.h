@@ -101,6 +101,8 @@ class Sink {
  public:
   // false: could not be sent (no buffer). Loss recovery repairs it, as any other loss.
   virtual bool send(const OutSegment& s) = 0;
+  // A SYN, or a connection's SYN-ACK, is about to be sent: an answer is expected.
+  virtual void expects(const Tuple& t) { (void)t; }
   // A connection is open from now on.
   virtual void opened(const Tuple& t) { (void)t; }
 
