@@ -74,7 +74,7 @@ enum sluice_outcome {
 /* ---- the shed level: 0 nothing is shed; then three bands. In each, a growing share of one class is dropped. */
 
 #define SLUICE_BAND 256
-#define SLUICE_LEVEL_LOOK 1                        /* next to nothing is shed, but frames are looked at */
+#define SLUICE_LEVEL_LOOK 1                        /* nothing is shed by it, but frames are looked at */
 #define SLUICE_LEVEL_REST SLUICE_BAND              /* from here on, nothing of the rest passes */
 #define SLUICE_LEVEL_NEW (2 * SLUICE_BAND)         /* nor of new flows */
 #define SLUICE_LEVEL_MAX (3 * SLUICE_BAND)         /* established: 255 of 256 are dropped */
@@ -96,8 +96,8 @@ struct sluice_queue {
 
 /* The gate: a class of frames passes while fewer than its part of the ring waits there, so that what floods never takes the
    room of what is established, however long the lcore is away. The ring is never empty meanwhile: nothing is lost
-   by it. Well before that, frames are looked at, so that rates which hold while something is shed hold all the time. */
-#define SLUICE_GATE_LOOK(room) ((room) / 64)
+   by it. The lcore keeps the level at SLUICE_LEVEL_LOOK for a while after it has seen a gate shut, so that rates which
+   hold while something is shed do not hold from frame to frame. */
 #define SLUICE_GATE_REST(room) ((room) / 8)
 #define SLUICE_GATE_NEW(room) ((room) / 2)
 #define SLUICE_GATE_ESTABLISHED(room) ((room) - (room) / 8)

@@ -33,8 +33,7 @@ SLUICE_INLINE struct sluice_verdict sluice_say(__u32 outcome, __u32 cls) {
 SLUICE_INLINE __u32 sluice_gate(const struct sluice_queue *q) {
   const __u32 room = SLUICE_READ(q->room);
   const __s64 waiting = (__s64)(SLUICE_READ(q->handed) - SLUICE_READ(q->taken));
-  if (waiting < SLUICE_GATE_LOOK(room) || !room) return 0;
-  if (waiting < SLUICE_GATE_REST(room)) return SLUICE_LEVEL_LOOK;
+  if (waiting < SLUICE_GATE_REST(room) || !room) return 0;
   if (waiting < SLUICE_GATE_NEW(room)) return SLUICE_LEVEL_REST;
   return waiting < SLUICE_GATE_ESTABLISHED(room) ? SLUICE_LEVEL_NEW : SLUICE_LEVEL_MAX;
 }
@@ -139,7 +138,7 @@ SLUICE_INLINE int sluice_sheds(struct sluice_env *env, __u32 level, __u32 cls, _
                       : cls == SLUICE_CLASS_ESTABLISHED ? SLUICE_LEVEL_NEW
                                                         : SLUICE_LEVEL_MAX;
   if (level > SLUICE_LEVEL_MAX) level = SLUICE_LEVEL_MAX;
-  if (level <= below) return 0;
+  if (level <= below || level == SLUICE_LEVEL_LOOK) return 0;
   __u32 share = level - below; /* of SLUICE_BAND */
   if (cls == SLUICE_CLASS_ESTABLISHED && share == SLUICE_BAND) share--;
   if (share >= SLUICE_BAND) return 1;

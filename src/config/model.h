@@ -291,7 +291,7 @@ struct Shed {
   uint32_t icmp_size = 0;                // bytes of IP; 0: any
   ShedPrefixRate source{{}, 32, 64}, destination{{}, 32, 128};
   ShedRate classes_rate[kShedClasses] = {{20000, 2000}, {}, {}, {}};  // of a port, by ShedClass
-  ShedRate syn{1000, 1000};
+  ShedRate syn{10000, 10000};
   bool syn_always = false, syn_cookies = true;
   std::vector<ShedClassRule> classes;
   bool operator==(const Shed&) const = default;

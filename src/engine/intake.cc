@@ -49,7 +49,21 @@ void Intake::observe(Instant now, bool governed, shed::Load load) {
   full_ = false;
   if (!governed && governor_.held() < 0) governor_.reset();
   else governor_.observe(now, load);
-  if (level_->level != governor_.level()) __atomic_store_n(&level_->level, governor_.level(), __ATOMIC_RELAXED);
+  uint32_t level = governor_.level();
+  if (looking(now, seen) && level == 0 && governor_.held() < 0) level = SLUICE_LEVEL_LOOK;
+  if (level_->level != level) __atomic_store_n(&level_->level, level, __ATOMIC_RELAXED);
+}
+
+// Whether a gate was shut lately.
+bool Intake::looking(Instant now, const Seen& seen) {
+  if (!in_front_ || !in_front_->room) {
+    look_until_ = Instant::never();
+    return false;
+  }
+  // What this turn has taken waited there, too.
+  if (seen.waiting.used + kMaxBurst >= SLUICE_GATE_REST(in_front_->room)) look_until_ = now + kLook;
+  else if (look_until_ != Instant::never() && now >= look_until_) look_until_ = Instant::never();
+  return look_until_ != Instant::never();
 }
 
 void Intake::set_gate(bool on) {
@@ -66,6 +80,7 @@ void Intake::reset() {
   governor_.reset();
   if (level_) __atomic_store_n(&level_->level, 0u, __ATOMIC_RELAXED);
   if (in_front_) set_gate(false);
+  look_until_ = Instant::never();
 }
 
 Intake::View Intake::view() const {

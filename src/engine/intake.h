@@ -4,6 +4,7 @@
 // Threads: the worker's lcore, but for view() and hold(), which are for any.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "base/account.h"
@@ -48,7 +49,7 @@ class Intake {
   float handed_on() const { return handed_on_; }  // its part of all that goes to rings, lately: 0 to 1
 
   uint32_t level() const { return level_ ? sluice_queue_level(level_) : 0; }  // the governor's, or the gate's
-  Instant next_deadline() const { return governor_.next_deadline(); }
+  Instant next_deadline() const { return std::min(governor_.next_deadline(), look_until_); }
   void reset();  // leaves no level behind
 
   struct View {
@@ -65,7 +66,7 @@ class Intake {
  private:
   static constexpr unsigned kMostBursts = 16, kEnough = kMaxBurst * 3 / 4;
 
-  void set_gate(bool on);
+  static constexpr Duration kLook = Duration::millis(500);
   unsigned judged(Instant now, rte_mbuf** pkts, PortAccount& row, rte_mbuf** answer, unsigned& answers);
 
   struct Seen {
@@ -73,6 +74,9 @@ class Intake {
     float handoff = 0;
     uint32_t level = 0;
   };
+
+  void set_gate(bool on);
+  bool looking(Instant now, const Seen& seen);
 
   port::Port& port_;
   const uint16_t index_, queue_;
@@ -82,6 +86,7 @@ class Intake {
   sluice_queue* level_ = nullptr;
   unsigned taken_ = 0, passed_ = 0;
   bool full_ = false;                 // the last burst was
+  Instant look_until_ = Instant::never();  // never(): no gate was shut lately
   float handed_on_ = 0;
   std::atomic<bool> native_view_{false};
   Published<Seen> seen_;

@@ -226,6 +226,7 @@ Status AfXdpPort::activate() {
     queue.set_up(true);
     if (Status s = program_->bind_queue(q, queue.socket().fd()); !s) return s;
   }
+  moderation_.emplace(o_.device);
   state_ = State::running;
   if (const auto d = control_.link(o_.device)) link_up_ = d->running();
   return {};
@@ -234,6 +235,7 @@ Status AfXdpPort::activate() {
 // No lcore is inside a queue. Keeps the sockets' counters; gives all mbufs back.
 void AfXdpPort::deactivate() {
   link_up_ = false;
+  moderation_.reset();
   program_->detach();
   retired_ = kernel_counts();
   mirror_.close();

@@ -145,6 +145,9 @@ std::vector<Event> AfXdpPort::maintain(const std::function<void()>& quiesce) {
   follow_settings(*d, events);
   if (o_.busy_poll) follow_busy_polling(events);
   follow_answers(events);
+  if (moderation_->follow(XdpProgram::of(program_->counts(), SLUICE_DROP_overload)))
+    say(events, Event::Level::info,
+        moderation_->on() ? "overload: its interrupts are moderated" : "no overload: its interrupts are as they were");
   if (program_->has_rules()) program_->set_kernel_addresses(control_.addresses());
   return events;
 }

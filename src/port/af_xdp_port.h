@@ -11,10 +11,12 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "port/af_xdp_queue.h"
+#include "port/moderation.h"
 #include "port/netdev.h"
 #include "port/options.h"
 #include "port/xdp_mirror.h"
@@ -85,6 +87,7 @@ class AfXdpPort final : public Port {
   std::unique_ptr<XdpProgram> program_;
   std::vector<std::unique_ptr<AfXdpQueue>> queues_;
   mutable XdpMirror mirror_;  // PACKET_STATISTICS resets what it tells
+  std::optional<Moderation> moderation_;  // while running
   State state_ = State::bound;
   std::atomic<bool> link_up_{false};
   int ifindex_ = 0;

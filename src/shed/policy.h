@@ -51,7 +51,7 @@ struct Policy {
   Rate source, destination;                     // each prefix of that length
   uint8_t source_bits4 = 32, source_bits6 = 64, destination_bits4 = 32, destination_bits6 = 128;
   Rate class_rate[SLUICE_CLASSES] = {{20000, 2000}, {}, {}, {}};  // of a port; divided among its queues
-  Rate syn{1000, 1000};                         // each destination (address and port)
+  Rate syn{10000, 10000};                       // each destination (address and port)
   bool syn_always = false;                      // else only while something is shed
   bool syn_cookies = true;
   std::vector<ClassRule> classes;
