@@ -85,7 +85,7 @@ struct sluice_queue {
   __u32 level;
   __u32 no_answers;  /* 1: this device cannot send what the verdict answers; such SYNs go on to the stack */
   __u32 room;        /* frames that the socket's ring holds; 0: how full it is does not count */
-  __u32 spare;
+  __u32 rest;        /* of those, the part of the rest */
   __u64 taken;       /* of `handed`, what does not wait in the ring any more */
   __u32 spare2[10];
   __u64 class_tat[SLUICE_CLASSES]; /* theoretical arrival times of policy.class_rate */
@@ -96,11 +96,13 @@ struct sluice_queue {
 
 /* The gate: a class of frames passes while fewer than its part of the ring waits there, so that what floods never takes the
    room of what is established, however long the lcore is away. The ring is never empty meanwhile: nothing is lost
-   by it. The lcore keeps the level at SLUICE_LEVEL_LOOK for a while after it has seen a gate shut, so that rates which
-   hold while something is shed do not hold from frame to frame. */
-#define SLUICE_GATE_REST(room) ((room) / 8)
-#define SLUICE_GATE_NEW(room) ((room) / 2)
-#define SLUICE_GATE_ESTABLISHED(room) ((room) - (room) / 8)
+   by it. The rest has half of the ring, for bursts; and little of it, for a while, after the lcore has seen that gate shut,
+   since what waits in an overload only makes what passes wait. So long the level is SLUICE_LEVEL_LOOK at least, so
+   that rates which hold while something is shed do not come and go from frame to frame. */
+#define SLUICE_GATE_REST(room) ((room) / 2)
+#define SLUICE_GATE_REST_OVERLOADED(room) ((room) / 8)
+#define SLUICE_GATE_NEW(room) ((room) - (room) / 4)
+#define SLUICE_GATE_ESTABLISHED(room) ((room) - (room) / 16)
 
 /* ---- policy: what the configuration asks for. Two slots, of which control.policy is in force; a change is
    written into the other one. */

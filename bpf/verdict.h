@@ -33,7 +33,7 @@ SLUICE_INLINE struct sluice_verdict sluice_say(__u32 outcome, __u32 cls) {
 SLUICE_INLINE __u32 sluice_gate(const struct sluice_queue *q) {
   const __u32 room = SLUICE_READ(q->room);
   const __s64 waiting = (__s64)(SLUICE_READ(q->handed) - SLUICE_READ(q->taken));
-  if (waiting < SLUICE_GATE_REST(room) || !room) return 0;
+  if (waiting < SLUICE_READ(q->rest) || !room) return 0;
   if (waiting < SLUICE_GATE_NEW(room)) return SLUICE_LEVEL_REST;
   return waiting < SLUICE_GATE_ESTABLISHED(room) ? SLUICE_LEVEL_NEW : SLUICE_LEVEL_MAX;
 }

@@ -36,6 +36,7 @@ std::string level_text(uint32_t level) {
   static const char* const bands[] = {"of the rest", "of new flows", "of established flows"};
   static const char* const gone[] = {"", "the rest, ", "the rest, new flows, "};
   if (level == 0) return "nothing";
+  if (level == SLUICE_LEVEL_LOOK) return "nothing but by rates";
   const uint32_t at_most = std::min<uint32_t>(level, SLUICE_LEVEL_MAX) - 1;
   const uint32_t band = at_most / SLUICE_BAND, share = at_most % SLUICE_BAND + 1;
   if (share == SLUICE_BAND && band < 2) return band == 0 ? "the rest" : "the rest, new flows";

@@ -42,33 +42,30 @@ void Intake::observe(Instant now, bool governed, shed::Load load) {
   load.receive = in_front_ ? lack : std::max(share(seen.waiting), lack);
   load.quota = static_cast<float>(passed_) / kMaxBurst;
   seen.handoff = load.handoff;
-  seen.level = level();
+  const bool look = in_front_ && gate(now, governed && governor_.held() < 0, seen);
+  seen.level = shown_ = look ? std::max(shown_, level()) : level();
   seen_.set(seen);
-  if (in_front_) set_gate(governed && governor_.held() < 0);
   taken_ = passed_ = 0;
   full_ = false;
   if (!governed && governor_.held() < 0) governor_.reset();
   else governor_.observe(now, load);
   uint32_t level = governor_.level();
-  if (looking(now, seen) && level == 0 && governor_.held() < 0) level = SLUICE_LEVEL_LOOK;
+  if (look && level == 0) level = SLUICE_LEVEL_LOOK;
   if (level_->level != level) __atomic_store_n(&level_->level, level, __ATOMIC_RELAXED);
 }
 
-// Whether a gate was shut lately.
-bool Intake::looking(Instant now, const Seen& seen) {
-  if (!in_front_ || !in_front_->room) {
-    look_until_ = Instant::never();
-    return false;
-  }
-  // What this turn has taken waited there, too.
-  if (seen.waiting.used + kMaxBurst >= SLUICE_GATE_REST(in_front_->room)) look_until_ = now + kLook;
-  else if (look_until_ != Instant::never() && now >= look_until_) look_until_ = Instant::never();
-  return look_until_ != Instant::never();
-}
-
-void Intake::set_gate(bool on) {
+// Sets each class's part of the ring. Returns whether the gate of the rest was shut lately.
+bool Intake::gate(Instant now, bool on, const Seen& seen) {
+  sluice_queue& q = *in_front_;
   const uint32_t room = on ? port_.rx_waiting(queue_).size : 0;
-  if (in_front_->room != room) __atomic_store_n(&in_front_->room, room, __ATOMIC_RELAXED);
+  // What this turn has taken waited there, too.
+  if (room && room == q.room && full_ && seen.waiting.used + kMaxBurst >= q.rest) look_until_ = now + kLook;
+  else if (!room || (look_until_ != Instant::never() && now >= look_until_)) look_until_ = Instant::never();
+  const bool look = look_until_ != Instant::never();
+  const uint32_t rest = look ? SLUICE_GATE_REST_OVERLOADED(room) : SLUICE_GATE_REST(room);
+  if (q.rest != rest) __atomic_store_n(&q.rest, rest, __ATOMIC_RELAXED);
+  if (q.room != room) __atomic_store_n(&q.room, room, __ATOMIC_RELAXED);
+  return look;
 }
 
 void Intake::count_handed_on(unsigned of_all) {
@@ -79,8 +76,7 @@ void Intake::count_handed_on(unsigned of_all) {
 void Intake::reset() {
   governor_.reset();
   if (level_) __atomic_store_n(&level_->level, 0u, __ATOMIC_RELAXED);
-  if (in_front_) set_gate(false);
-  look_until_ = Instant::never();
+  if (in_front_) gate(Instant{}, false, {});
 }
 
 Intake::View Intake::view() const {

@@ -75,8 +75,7 @@ class Intake {
     uint32_t level = 0;
   };
 
-  void set_gate(bool on);
-  bool looking(Instant now, const Seen& seen);
+  bool gate(Instant now, bool on, const Seen& seen);
 
   port::Port& port_;
   const uint16_t index_, queue_;
@@ -87,6 +86,7 @@ class Intake {
   unsigned taken_ = 0, passed_ = 0;
   bool full_ = false;                 // the last burst was
   Instant look_until_ = Instant::never();  // never(): no gate was shut lately
+  uint32_t shown_ = 0;                // the highest level since then: the gate's changes from frame to frame
   float handed_on_ = 0;
   std::atomic<bool> native_view_{false};
   Published<Seen> seen_;

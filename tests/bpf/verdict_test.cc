@@ -1,4 +1,6 @@
 // What the verdict is on frames of every kind, hand-made ones, and that the XDP program and user space agree on it.
+#include <climits>
+
 #include "bpf/twins.h"
 
 namespace sluice::test {
@@ -295,7 +297,7 @@ TEST_F(Verdict, TheLevelShedsClassByClass) {
     level(l);
     const double want[] = {0, l <= 512 ? 0 : std::min(l - 512, 255u) / band, l <= 256 ? 0 : std::min(1., (l - 256) /
     band),
-                           std::min(1., l / band)};
+                           l == SLUICE_LEVEL_LOOK ? 0 : std::min(1., l / band)};
     for (unsigned c = 0; c < SLUICE_CLASSES; c++) {
       int shed = 0;
       const int n = 400;
@@ -310,6 +312,26 @@ TEST_F(Verdict, TheLevelShedsClassByClass) {
     pass(Duration::seconds(10));
   }
   no_other_count();
+}
+
+// However full the ring was the level before: what counts is how many frames wait now.
+TEST_F(Verdict, TheGateGivesEachClassItsPartOfTheRing) {
+  set({});
+  mark("198.18.1.10", "198.18.2.10", 40000, 80, kTcp);
+  const Octets of[] = {icmp4(8), tcp4(kAck), tcp4(kSyn), udp4()};
+  const int most[] = {INT_MAX, 2048 - 128, 2048 - 512, 256};
+  for (int waiting : {-64, 0, 255, 256, 1535, 1536, 1919, 1920, 2048, 5000}) {
+    for (sluice_queue* q : {queue_, &own_queue_}) {
+      q->room = 2048;
+      q->rest = 256;
+      q->taken = 1000000;
+      q->handed = static_cast<uint64_t>(1000000 + waiting);
+    }
+    for (unsigned c = 0; c < SLUICE_CLASSES; c++)
+      EXPECT_EQ(both(of[c]).outcome == SLUICE_OUT_REDIRECTED, waiting < most[c]) << waiting << " wait, class " << c;
+  }
+  queue_->room = own_queue_.room = 0;
+  passes(udp4());
 }
 
 }  // namespace

@@ -248,6 +248,20 @@ def the_level_by_hand_spares_established_flows():
 
 
 @test
+def new_connections_get_through_while_the_rest_is_shed():
+    with Running() as rpc:
+        ctl("shed", "level", "rest")
+        udp(100).wait()
+        until(lambda: frames(rpc, "outside", "overload") >= 100, 5, "UDP is shed")
+        for i in range(5):
+            talk = Talk()  # through the box: the server's SYN-ACK comes in as a flow that nobody has answered yet
+            check(talk.ask("hello") == "hello", "through the box")
+            talk.close()
+            r = lab.run("client", "curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", "http://" + BOX)
+            check(r.stdout == "200", "its own web service: " + r.stdout)
+
+
+@test
 def malformed_and_impossible_frames_are_counted():
     with Running() as rpc:
         datagram = struct.pack("!HHHH", 4000, 9000, 26, 0) + b"x" * 18

@@ -49,6 +49,36 @@ TEST_F(Hints, ASessionIsMarkedBothWaysWhenItIsAnswered) {
   EXPECT_TRUE(neither(kA4, kB4, 1000, 53, 6));
 }
 
+// Else no handshake would get through while the rest is shed. Who sends SYNs has proven nothing: his own direction is not
+// marked, and there is a limit.
+TEST_F(Hints, ASynMarksItsAnswerAndNoMore) {
+  for (const bool rules : {true, false}) {
+    const unsigned port = rules ? 1000 : 1001;
+    if (rules) filter({permit_ab("tcp", 6, true)});
+    else filter({});
+    expect_forwarded(kA, tcp4(kA4, kB4, port, 80, kTcpAck), kB);
+    EXPECT_TRUE(neither(kA4, kB4, port, 80, 6)) << "no SYN";
+    expect_forwarded(kA, tcp4(kA4, kB4, port + 10, 80, kTcpSyn), kB);
+    EXPECT_TRUE(marked(kB4, kA4, 80, port + 10, 6));
+    EXPECT_FALSE(marked(kA4, kB4, port + 10, 80, 6));
+    expect_forwarded(kB, tcp4(kB4, kA4, 80, port + 10, kTcpSyn | kTcpAck), kA);
+    EXPECT_TRUE(both(kA4, kB4, port + 10, 80, 6));
+  }
+}
+
+TEST_F(Hints, AnswersThatAreExpectedAreLimited) {
+  const unsigned most = FlowHints::kExpectedBurst;
+  unsigned n = 0;
+  for (unsigned port = 1000; port < 1000 + 2 * most; port++) {
+    expect_forwarded(kA, tcp4(kA4, kB4, port, 80, kTcpSyn), kB);
+    n += marked(kB4, kA4, 80, port, 6);
+  }
+  EXPECT_EQ(n, most);
+  later(Duration::millis(1));
+  expect_forwarded(kA, tcp4(kA4, kB4, 999, 80, kTcpSyn), kB);
+  EXPECT_TRUE(marked(kB4, kA4, 80, 999, 6)) << "ten a millisecond";
+}
+
 TEST_F(Hints, OfIPv6Too) {
   filter({permit_ab("udp", 17, true)});
   expect_forwarded(kA, udp6(kA6, kB6, 1000, 53), kB);
