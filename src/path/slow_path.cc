@@ -287,8 +287,8 @@ bool SlowPath<F>::compile(Item& it) {
     sessions_.mark_if_answered(it.entry);
   }
   if (fresh) sessions_.tcp_event(it.entry, tcp_flags(it.pkt, *it.meta));
-  const uint8_t flags = all_tcp_flags(it.pkt, *it.meta);
-  if ((flags & (wire::kTcpSyn | wire::kTcpAck)) == wire::kTcpSyn) sessions_.expect_answer(it.entry);
+  if ((tcp_flags(it.pkt, *it.meta) & wire::kTcpSyn) && !(all_tcp_flags(it.pkt, *it.meta) & wire::kTcpAck))
+    sessions_.expect_answer(it.entry);
   return true;
 }
 

@@ -52,10 +52,9 @@ TEST_F(Hints, ASessionIsMarkedBothWaysWhenItIsAnswered) {
 // Else no handshake would get through while the rest is shed. Who sends SYNs has proven nothing: his own direction is not
 // marked, and there is a limit.
 TEST_F(Hints, ASynMarksItsAnswerAndNoMore) {
-  for (const bool rules : {true, false}) {
+  for (const bool rules : {false, true}) {
     const unsigned port = rules ? 1000 : 1001;
     if (rules) filter({permit_ab("tcp", 6, true)});
-    else filter({});
     expect_forwarded(kA, tcp4(kA4, kB4, port, 80, kTcpAck), kB);
     EXPECT_TRUE(neither(kA4, kB4, port, 80, 6)) << "no SYN";
     expect_forwarded(kA, tcp4(kA4, kB4, port + 10, 80, kTcpSyn), kB);
