@@ -53,7 +53,13 @@ SLUICE_INLINE __u32 sluice_level_of(const struct sluice_env *env) {
    */
 SLUICE_INLINE int sluice_looks(__u32 checks, __u32 level) { return level || checks & ~(__u32)SLUICE_CHECK_COOKIES; }
 
-SLUICE_INLINE int sluice_bit(const __u64 *bits, __u32 n) { return SLUICE_READ(bits[n >> 6]) >> (n & 63) & 1; }
+/* The bounds are for verifiers that know nothing of a number whose bytes were swapped (6.1's). */
+SLUICE_INLINE int sluice_port_bit(const __u64 *bits, __u32 port) {
+  return SLUICE_READ(bits[SLUICE_BOUND(port >> 6, 1023)]) >> (port & 63) & 1;
+}
+SLUICE_INLINE int sluice_protocol_bit(const __u64 *bits, __u32 proto) {
+  return SLUICE_READ(bits[SLUICE_BOUND(proto >> 6, 3)]) >> (proto & 63) & 1;
+}
 
 /* What the lists say of a packet's source, if they are asked: enum sluice_action. */
 SLUICE_INLINE __u32 sluice_listed(const struct sluice_env *env, __u32 checks, const struct sluice_packet *p) {
@@ -64,11 +70,11 @@ SLUICE_INLINE __u32 sluice_listed(const struct sluice_env *env, __u32 checks, co
 /* The outcome of a packet by what it is, without regard to others; REDIRECTED: nothing is wrong with it. */
 SLUICE_INLINE __u32 sluice_refused(const struct sluice_policy *policy, __u32 checks, const struct sluice_packet *p) {
   if (!p->family) return SLUICE_OUT_REDIRECTED;
-  if (checks & SLUICE_CHECK_PROTOCOLS && sluice_bit(policy->protocols, p->proto)) return SLUICE_DROP_protocol;
+  if (checks & SLUICE_CHECK_PROTOCOLS && sluice_protocol_bit(policy->protocols, p->proto)) return SLUICE_DROP_protocol;
   if (checks & SLUICE_CHECK_PORTS) {
     const __u32 port = sluice_net16(p->dport);
-    if (p->proto == SLUICE_TCP && sluice_bit(policy->tcp_ports, port)) return SLUICE_DROP_port;
-    if (p->proto == SLUICE_UDP && sluice_bit(policy->udp_ports, port)) return SLUICE_DROP_port;
+    if (p->proto == SLUICE_TCP && sluice_port_bit(policy->tcp_ports, port)) return SLUICE_DROP_port;
+    if (p->proto == SLUICE_UDP && sluice_port_bit(policy->udp_ports, port)) return SLUICE_DROP_port;
   }
   if (checks & SLUICE_CHECK_TCP_FLAGS && p->proto == SLUICE_TCP && p->header) {
     const __u8 kind = p->flags & (SLUICE_SYN | SLUICE_FIN | SLUICE_RST);
@@ -99,7 +105,7 @@ SLUICE_INLINE __u32 sluice_class_of(struct sluice_env *env, const struct sluice_
 SLUICE_INLINE __u32 sluice_refused_in_class(struct sluice_env *env, const struct sluice_policy *policy, __u32 checks,
                                             __u32 cls, const struct sluice_packet *p) {
   if (checks & SLUICE_CHECK_AMPLIFICATION && p->proto == SLUICE_UDP && p->family && p->fragment != SLUICE_LATER &&
-      cls >= SLUICE_CLASS_NEW && sluice_bit(policy->amplifiers, sluice_net16(p->sport)))
+      cls >= SLUICE_CLASS_NEW && sluice_port_bit(policy->amplifiers, sluice_net16(p->sport)))
     return SLUICE_DROP_amplification;
   if (checks & SLUICE_CHECK_ICMP && p->family && sluice_is_icmp(p) && !sluice_is_nd(p)) {
     if (policy->icmp_max && (p->length > policy->icmp_max || p->fragment)) return SLUICE_DROP_icmp;

@@ -19,7 +19,7 @@ TEST(Shed, DefaultsShedByLoadAlone) {
   const Shed s = sound("").shed;
   EXPECT_EQ(s, Shed());
   EXPECT_TRUE(s.governor && s.syn_cookies && !s.syn_always && !s.malformed && !s.tcp_flags);
-  EXPECT_EQ(s.syn, (ShedRate{1000, 1000}));
+  EXPECT_EQ(s.syn, (ShedRate{10000, 10000}));
   EXPECT_EQ(s.classes_rate[0], (ShedRate{20000, 2000}));
   EXPECT_EQ(s.source.per_second, 0u);
   EXPECT_EQ(s.destination.length6, 128);
@@ -74,7 +74,7 @@ TEST(Shed, Rates) {
   EXPECT_EQ(s.syn, (ShedRate{500, 500}));
   EXPECT_TRUE(s.syn_always && !s.syn_cookies);
   EXPECT_EQ(sound("shed: {syn: off}\n").shed.syn.per_second, 0u);
-  EXPECT_EQ(sound("shed: {syn: {always: yes}}\n").shed.syn, (ShedRate{1000, 1000}));
+  EXPECT_EQ(sound("shed: {syn: {always: yes}}\n").shed.syn, (ShedRate{10000, 10000}));
   EXPECT_EQ(sound("shed: {rates: {control: {rate: 5k}}}\n").shed.classes_rate[0], (ShedRate{5000, 0}));
 }
 

@@ -62,7 +62,7 @@ TEST(Spans, AbsurdOnesAreErrorsThatSayWhatIsRight) {
 
 TEST(Levels, InWords) {
   EXPECT_EQ(level_text(0), "nothing");
-  EXPECT_EQ(level_text(1), "less than 1% of the rest");
+  EXPECT_EQ(level_text(1), "nothing but by rates");
   EXPECT_EQ(level_text(128), "50% of the rest");
   EXPECT_EQ(level_text(256), "the rest");
   EXPECT_EQ(level_text(384), "the rest, 50% of new flows");

@@ -19,7 +19,7 @@ TEST_P(Policies, TheDefaultShedsByLevelAlone) {
   EXPECT_EQ(p.checks & ~uint32_t{SLUICE_CHECK_COOKIES}, 0u);
   EXPECT_EQ(p.class_rate[SLUICE_CLASS_CONTROL].interval, 50'000u);
   EXPECT_EQ(p.class_rate[SLUICE_CLASS_CONTROL].burst, 1999u * 50'000u);
-  EXPECT_EQ(p.syn.interval, 1'000'000u);
+  EXPECT_EQ(p.syn.interval, 100'000u);
   const Keys k = keys();
   EXPECT_EQ(p.hint_key.k0, k.hint[0]);
   EXPECT_EQ(p.table_key.k1, k.table[1]);
