@@ -257,7 +257,7 @@ def new_connections_get_through_while_the_rest_is_shed():
             talk = Talk()  # through the box: the server's SYN-ACK comes in as a flow that nobody has answered yet
             check(talk.ask("hello") == "hello", "through the box")
             talk.close()
-            r = lab.run("client", "curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", "http://" + BOX)
+            r = lab.run("client", "curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", "http://%s/healthz" % BOX)
             check(r.stdout == "200", "its own web service: " + r.stdout)
 
 
