@@ -31,7 +31,7 @@ ONLY = {  # libraries that live in one room
     "bpf/": {"port", "shed"},
 }
 NO_DPDK = {"base", "wire", "config", "ctl"}
-NO_CLOCK = {"wire", "packet", "table", "path", "stack", "tcp", "apps"}
+NO_CLOCK = {"wire", "packet", "table", "path", "stack", "tcp", "apps", "shed"}
 CLOCK = re.compile(r"\b(clock_gettime|steady_clock|system_clock|gettimeofday|rte_rdtsc|rte_get_timer_cycles)\b")
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 FOREIGN = ("bpf/maps.h", "bpf/verdict.h")

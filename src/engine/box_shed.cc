@@ -65,7 +65,7 @@ uint64_t Box::false_hints() const {
 // The list is compared, at most once a second, and only where there is a NIC to be told.
 void Box::Impl::upkeep_shed() {
   const Instant t = now();
-  shed->maintain(t);
+  shed->maintain(t, Clock::kernel_now());
   const bool any = std::any_of(ports.begin(), ports.end(), [](const auto& p) { return p->info().driver == "dpdk"; });
   if (!any || state != State::running) return;
   if (hardware.offered != Instant::never() && t - hardware.offered < kOfferEvery) return;

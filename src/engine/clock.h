@@ -21,9 +21,10 @@ class Clock {
     return {base_ns_ + static_cast<int64_t>(static_cast<unsigned __int128>(since) * scale_ >> 32)};
   }
 
+  static Instant kernel_now();  // CLOCK_MONOTONIC: a system call or nearly
+
  private:
   Clock();
-  static Instant kernel_now();
   uint64_t base_tsc_ = 0;
   int64_t base_ns_ = 0;
   uint64_t scale_ = 0;  // nanoseconds per tick, 32.32 fixed point; 0: no invariant TSC, ask the kernel

@@ -57,7 +57,7 @@ void Intake::observe(Instant now, bool governed, shed::Load load) {
 // Sets each class's part of the ring. Returns whether the gate of the rest was shut lately.
 bool Intake::gate(Instant now, bool on, const Seen& seen) {
   sluice_queue& q = *in_front_;
-  const uint32_t room = on ? port_.rx_waiting(queue_).size : 0;
+  const uint32_t room = on ? room_ : 0;
   // What this turn has taken waited there, too.
   if (room && room == q.room && full_ && seen.waiting.used + kMaxBurst >= q.rest) look_until_ = now + kLook;
   else if (!room || (look_until_ != Instant::never() && now >= look_until_)) look_until_ = Instant::never();

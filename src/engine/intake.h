@@ -27,6 +27,7 @@ class Intake {
   bool open() {
     in_front_ = port_.early_drop(queue_);
     level_ = in_front_ ? in_front_ : &native_.queue();
+    room_ = in_front_ ? port_.rx_waiting(queue_).size : 0;
     native_view_.store(!in_front_, std::memory_order_relaxed);
     return !in_front_;
   }
@@ -83,6 +84,7 @@ class Intake {
   shed::Governor governor_;
   sluice_queue* in_front_ = nullptr;  // the program's
   sluice_queue* level_ = nullptr;
+  uint32_t room_ = 0;                 // of the socket's ring
   unsigned taken_ = 0, passed_ = 0;
   bool full_ = false;                 // the last burst was
   Instant look_until_ = Instant::never();  // never(): no gate was shut lately

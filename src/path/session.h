@@ -30,7 +30,8 @@
 // Established flows are marked for the verdict in front of the ports (table/flow_hints.h), each direction as its packets
 // arrive: a session when it is answered; a cached flow when it is made and the other direction has an entry. That costs
 // a hit nothing, since the first packet either way is a miss. A SYN marks the tuple of its answer, and no more: who sends
-// it has proven nothing yet. The sweep marks them again in each generation, as long as the entries live. A plain router that sees one direction alone has no established flows.
+// it has proven nothing yet. The sweep marks them again in each generation, as long as the entries live. A plain router that
+// sees one direction alone has no established flows.
 //
 // Full: of the 32 places that a new flow may have, the best victim goes: an expired entry, else the cached one
 // that was idle longest, else, for a session, the one that was idle longest of those that were never

@@ -286,9 +286,9 @@ bool SlowPath<F>::compile(Item& it) {
     sessions_.dissolve(it.entry);
     sessions_.mark_if_answered(it.entry);
   }
-  if (fresh) sessions_.tcp_event(it.entry, tcp_flags(it.pkt, *it.meta));
-  if ((tcp_flags(it.pkt, *it.meta) & wire::kTcpSyn) && !(all_tcp_flags(it.pkt, *it.meta) & wire::kTcpAck))
-    sessions_.expect_answer(it.entry);
+  const uint8_t events = tcp_flags(it.pkt, *it.meta);
+  if (fresh) sessions_.tcp_event(it.entry, events);
+  if ((events & wire::kTcpSyn) && !(all_tcp_flags(it.pkt, *it.meta) & wire::kTcpAck)) sessions_.expect_answer(it.entry);
   return true;
 }
 

@@ -214,8 +214,9 @@ Status AfXdpPort::activate() {
     e.events = EPOLLIN;
     epoll_ctl(queues_[0]->wait_fd(), EPOLL_CTL_ADD, mirror_.fd(), &e);
   }
-  missed_before_ = XdpProgram::of(program_->counts(), SLUICE_OUT_REDIRECTED) - given();
-  answers_seen_ = answers();
+  const XdpProgram::Counts counts = program_->counts();
+  missed_before_ = XdpProgram::of(counts, SLUICE_OUT_REDIRECTED) - given();
+  answers_seen_ = answers(counts);
   for (unsigned q = 0; q < o_.queues; q++) {
     AfXdpQueue& queue = *queues_[q];
     queue.prime();

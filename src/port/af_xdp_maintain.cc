@@ -144,8 +144,9 @@ std::vector<Event> AfXdpPort::maintain(const std::function<void()>& quiesce) {
   follow_link(*d, events);
   follow_settings(*d, events);
   if (o_.busy_poll) follow_busy_polling(events);
-  follow_answers(events);
-  if (moderation_->follow(XdpProgram::of(program_->counts(), SLUICE_DROP_overload)))
+  const XdpProgram::Counts counts = program_->counts();
+  follow_answers(counts, events);
+  if (moderation_->follow(XdpProgram::of(counts, SLUICE_DROP_overload)))
     say(events, Event::Level::info,
         moderation_->on() ? "overload: its interrupts are moderated" : "no overload: its interrupts are as they were");
   if (program_->has_rules()) program_->set_kernel_addresses(control_.addresses());
@@ -233,9 +234,9 @@ void AfXdpPort::follow_busy_polling(std::vector<Event>& events) {
   }
 }
 
-AfXdpPort::Answers AfXdpPort::answers() const {
+AfXdpPort::Answers AfXdpPort::answers(const XdpProgram::Counts& c) const {
   Answers a;
-  a.made = XdpProgram::of(program_->counts(), SLUICE_OUT_ANSWERED);
+  a.made = XdpProgram::of(c, SLUICE_OUT_ANSWERED);
   // Drivers have names of their own: rx_queue_0_xdp_tx_errors (veth), rx_xdp_tx_full (mlx5), rx_queue_0_xdp_tx_drops …
   for (const auto& [name, n] : control_.counters(o_.device)) {
     if (name.find("xdp_tx") == std::string::npos) continue;
@@ -249,17 +250,17 @@ AfXdpPort::Answers AfXdpPort::answers() const {
 // An answer leaves by XDP_TX, which not every device can: a veth whose other end has no XDP program throws them away, or leaves
 // them in a ring that nobody empties (GRO alone), and says so in a counter alone. Then the stack answers; from time to time it is
 // tried again.
-void AfXdpPort::follow_answers(std::vector<Event>& events) {
+void AfXdpPort::follow_answers(const XdpProgram::Counts& c, std::vector<Event>& events) {
   constexpr uint64_t kEnough = 16;
   constexpr unsigned kAgain = 300;  // calls, a minute or so
   if (answers_off_ > 0) {
     if (--answers_off_ > 0) return;
     program_->answer_syns(true);
-    answers_seen_ = answers();
+    answers_seen_ = answers(c);
     return;
   }
-  if (XdpProgram::of(program_->counts(), SLUICE_OUT_ANSWERED) < answers_seen_.made + kEnough) return;
-  const Answers before = std::exchange(answers_seen_, answers());
+  if (XdpProgram::of(c, SLUICE_OUT_ANSWERED) < answers_seen_.made + kEnough) return;
+  const Answers before = std::exchange(answers_seen_, answers(c));
   if (answers_seen_.sent != before.sent || answers_seen_.failed < before.failed + kEnough) {
     answers_said_ = false;
     return;

@@ -61,7 +61,7 @@ class AfXdpPort final : public Port {
   struct Answers {  // of SYNs in their place
     uint64_t made = 0, sent = 0, failed = 0;
   };
-  Answers answers() const;
+  Answers answers(const XdpProgram::Counts& c) const;
 
   Status examine(const Netdev& d);
   Status check_queues(const Netdev& d) const;
@@ -77,7 +77,7 @@ class AfXdpPort final : public Port {
   void follow_link(const Netdev& d, std::vector<Event>& events);
   void follow_settings(const Netdev& d, std::vector<Event>& events);
   void follow_busy_polling(std::vector<Event>& events);
-  void follow_answers(std::vector<Event>& events);
+  void follow_answers(const XdpProgram::Counts& c, std::vector<Event>& events);
   void say(std::vector<Event>& events, Event::Level level, const std::string& text) const;
 
   const Options o_;

@@ -1,5 +1,6 @@
 #include "shed/native.h"
 
+#include "port/early_drop.h"
 #include "syn_answer.h"
 
 namespace sluice::shed {
@@ -54,7 +55,7 @@ unsigned NativeVerdict::run(Instant now, rte_mbuf** pkts, unsigned n, PortAccoun
     } else {
       row.rx_packets.add(1);
       row.rx_bytes.add(m->pkt_len);
-      row.drop(reason_of(static_cast<sluice_outcome>(v.outcome)));
+      row.drop(port::reason_of(static_cast<sluice_outcome>(v.outcome)));
       rte_pktmbuf_free(m);
     }
   }

@@ -1,26 +1,13 @@
 #include "shed/shed.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <atomic>
 
-#include "port/early_drop.h"
 #include "shed/list_memory.h"
 #include "shed/policy_compile.h"
 #include "shed/shared_array.h"
 
 namespace sluice::shed {
-
-namespace {
-
-int64_t monotonic() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
-}
-
-}  // namespace
 
 // A policy is written into the slot that is not in force; nobody looks at it, since the last change waited for those who
 // did. So verdicts see the old policy or the new one.
@@ -155,14 +142,14 @@ port::ShedMaps Shed::maps() const {
           i.list_memory->list6_fd()};
 }
 
-void Shed::maintain(Instant now) {
+void Shed::maintain(Instant now, Instant kernel_now) {
   impl_->lists->expire(now);
   if (now >= impl_->next_generation) {
     if (impl_->next_generation != Instant{}) impl_->hints->turn();
     impl_->next_generation = now + FlowHints::kGeneration;
   }
   // The programs read the kernel's clock; cookies are made and checked by the dataplane's.
-  std::atomic_ref(impl_->control.as<sluice_control>()->clock_ahead).store(now.ns - monotonic(), std::memory_order_relaxed);
+  std::atomic_ref(impl_->control.as<sluice_control>()->clock_ahead).store((now - kernel_now).ns, std::memory_order_relaxed);
 }
 
 sluice_env Shed::environment() {
@@ -181,10 +168,6 @@ sluice_env Shed::environment() {
   e.destinations = i.own_destinations.as<sluice_buckets>();
   e.syns = i.own_syns.as<sluice_buckets>();
   return e;
-}
-
-DropReason reason_of(sluice_outcome o) {
-  return port::reason_of(o);
 }
 
 }  // namespace sluice::shed

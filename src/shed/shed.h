@@ -42,8 +42,9 @@ class Shed {
   // may still read. Without it, nobody may be in one while lists or policy change.
   void set_quiesce(std::function<void()> f);
 
-  // About every 200 ms: ends entries, turns generations of hints, keeps the programs' clock.
-  void maintain(Instant now);
+  // About every 200 ms: ends entries, turns generations of hints, keeps the programs' clock. `kernel_now`: what
+  // bpf_ktime_get_ns() says at `now`.
+  void maintain(Instant now, Instant kernel_now);
 
   // For the verdict in user space, any lcore: the environment as it is now, but for time and queue. Rates are counted
   // apart from the kernel's.
@@ -54,8 +55,5 @@ class Shed {
   explicit Shed(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-// base/drop_reason of an outcome that is a drop; count_: it is none.
-DropReason reason_of(sluice_outcome o);
 
 }  // namespace sluice::shed

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "lists.h"
+#include "port/early_drop.h"
 #include "shed/policy_compile.h"
 
 namespace sluice::shed {
@@ -153,18 +154,18 @@ TEST_P(Policies, ServicesAreThereBesideThePolicy) {
 TEST_P(Policies, UpkeepEndsEntriesAndTurnsHints) {
   const Instant t0{5'000'000'000};
   ASSERT_TRUE(block("198.18.0.0/15", Origin::command, t0 + Duration::seconds(10)));
-  shed_->maintain(t0);
+  shed_->maintain(t0, t0);
   const auto generation = shed_->hints().generation();
   shed_->hints().mark(ip("198.18.0.1"), ip("198.18.0.2"), 1, 2, 6);
-  shed_->maintain(t0 + Duration::seconds(9));
+  shed_->maintain(t0 + Duration::seconds(9), t0);
   EXPECT_EQ(lists().size(), 1u);
-  shed_->maintain(t0 + Duration::seconds(10));
+  shed_->maintain(t0 + Duration::seconds(10), t0);
   EXPECT_EQ(lists().size(), 0u);
   EXPECT_EQ(shed_->hints().generation(), generation);
-  shed_->maintain(t0 + FlowHints::kGeneration);
+  shed_->maintain(t0 + FlowHints::kGeneration, t0);
   EXPECT_EQ(shed_->hints().generation(), generation + 1);
   EXPECT_TRUE(shed_->hints().marked(ip("198.18.0.1"), ip("198.18.0.2"), 1, 2, 6));
-  shed_->maintain(t0 + FlowHints::kGeneration * 2);
+  shed_->maintain(t0 + FlowHints::kGeneration * 2, t0);
   EXPECT_FALSE(shed_->hints().marked(ip("198.18.0.1"), ip("198.18.0.2"), 1, 2, 6));
 }
 
@@ -208,10 +209,10 @@ TEST(Create, WithoutRoomSaysSo) {
 }
 
 TEST(Reason, EachDropHasItsOwn) {
-  EXPECT_EQ(reason_of(SLUICE_DROP_block), DropReason::shed_block);
-  EXPECT_EQ(reason_of(SLUICE_DROP_overload), DropReason::shed_overload);
+  EXPECT_EQ(port::reason_of(SLUICE_DROP_block), DropReason::shed_block);
+  EXPECT_EQ(port::reason_of(SLUICE_DROP_overload), DropReason::shed_overload);
   for (unsigned o = 0; o < SLUICE_OUTCOMES; o++) {
-    const DropReason r = reason_of(static_cast<sluice_outcome>(o));
+    const DropReason r = port::reason_of(static_cast<sluice_outcome>(o));
     if (o < SLUICE_DROP_malformed)
       EXPECT_EQ(r, DropReason::count_);
     else

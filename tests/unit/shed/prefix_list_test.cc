@@ -66,7 +66,7 @@ class Draw {
     if (below(2)) return Ip4::from_host(0x0a000000 | (below(4) << 8 << below(10)) | below(256));
     Ip6 a;
     a.b = {0x20, 0x01, 0x0d, 0xb8};
-    for (size_t i = 4; i < 16; i++) a.b[i] = below(4) ? 0 : static_cast<uint8_t>(1u << below(8));
+    for (size_t i = 4; i < 16; i++) a.b[i] = static_cast<uint8_t>(below(4) ? 0u : 1u << below(8));
     return a;
   }
   Prefix prefix() {
