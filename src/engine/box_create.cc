@@ -28,6 +28,8 @@ Status check(const BoxOptions& o) {
   return {};
 }
 
+constexpr unsigned kCloneCache = 256;  // of each lcore
+
 std::string pool_name() {
   static std::atomic<unsigned> made{0};  // the names of pools are global to the process
   return "packets" + std::to_string(made++);
@@ -51,7 +53,7 @@ Result<std::unique_ptr<Box>> Box::create(const BoxOptions& o) {
                                                .huge_pages = o.huge_pages});
   if (!pool) return Error{pool.error()};
   b.pool = std::move(*pool);
-  for (const auto step : {&Impl::make_keys, &Impl::make_shed, &Impl::open_ports})
+  for (const auto step : {&Impl::make_keys, &Impl::make_shed, &Impl::open_ports, &Impl::choose_offloads})
     if (Status s = (b.*step)(); !s) return Error{s.error()};
   if (Status s = box->set_shed_policy(o.shed); !s) return Error{s.error()};
   try {
@@ -154,10 +156,21 @@ void Box::Impl::place_lcores() {
   watch.resize(lcores.size());
 }
 
+// One port that cannot is enough: routes change, and what was made for one port leaves by another.
+Status Box::Impl::choose_offloads() {
+  for (const auto& p : ports) offloads = p == ports.front() ? p->info().tx : common(offloads, p->info().tx);
+  if (!offloads.tcp_checksum || offloads.segments < 2) return {};
+  auto made = ClonePool::create(pool_name(), options.packets, kCloneCache);
+  if (!made) return Error{made.error()};
+  clones = std::move(*made);
+  return {};
+}
+
 void Box::Impl::make_stacks() {
   stack::StackConfig c = options.stack;
   c.engines = static_cast<unsigned>(stack_lcore.size());
-  c.ports_finish_checksums = std::all_of(ports.begin(), ports.end(), [](const auto& p) { return p->info().tx_checksum; });
+  c.tx = offloads;
+  c.clones = clones ? clones->mempool() : nullptr;
   c.secrets = keys->tcp;
   c.hints = &shed->hints();
   for (unsigned e = 0; e < c.engines; ++e) {

@@ -9,12 +9,15 @@
 #include "engine/stack_engine.h"
 #include "engine/wiring.h"
 #include "engine/worker.h"
+#include "packet/clone_pool.h"
 
 namespace sluice::engine {
 
 struct Box::Impl {
   BoxOptions options;
   std::unique_ptr<PacketPool> pool;
+  std::unique_ptr<ClonePool> clones;              // of packets in it; null: the ports take no chains
+  TxOffloads offloads;                            // what every port can
   std::unique_ptr<NeighborTable> neighbors;
   std::unique_ptr<shed::Shed> shed;               // ports' programs share its maps
   std::vector<std::unique_ptr<port::Port>> ports;
@@ -58,6 +61,7 @@ struct Box::Impl {
 
   // create
   Status make_keys();
+  Status choose_offloads();
   Status make_shed();
   Status open_ports();
   void make_engines();
@@ -77,6 +81,7 @@ struct Box::Impl {
   bool all_turned(Duration at_most);
   void quiesce();  // waits for that as long as it takes
   void watch_lcores();
+  void set_wall_clocks();
   void upkeep_ports();
   void upkeep_shed();
   Instant now() const { return options.virtual_time ? virtual_now : Clock::get().now(); }

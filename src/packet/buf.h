@@ -11,7 +11,7 @@
 
 namespace sluice {
 
-// The bytes of the first segment. Path and stack refuse chained mbufs at the port.
+// The bytes of the first segment. Ports refuse chained mbufs; of those that the stack makes, all headers are in the first.
 inline wire::Bytes bytes_of(rte_mbuf* m) { return {rte_pktmbuf_mtod(m, uint8_t*), m->data_len}; }
 inline wire::ConstBytes bytes_of(const rte_mbuf* m) { return {rte_pktmbuf_mtod(m, const uint8_t*), m->data_len}; }
 

@@ -43,7 +43,8 @@ struct Meta {
   uint16_t ethertype = 0;  // host order, behind VLAN tags
   uint16_t l3 = 0;         // offset of the IP header (or of what follows the EtherType)
   uint16_t l4 = 0;         // offset of the upper-layer header; for later fragments, of the fragment's data
-  uint16_t ip_length = 0;  // the IP packet's length by its own header: l3 + ip_length ≤ frame length
+  uint16_t ip_length = 0;  // the IP packet's length by its own header: l3 + ip_length ≤ frame length. Of a packet that the
+                           // port is to cut: of the largest piece, which is what links have to have room for
   uint16_t sport = 0, dport = 0;  // raw (big-endian as in memory); ICMP: type in sport's, code in dport's low byte, host order
   uint16_t frag_offset = 0;       // bytes
   uint16_t vlan = 0;       // outer VLAN id, 0: untagged

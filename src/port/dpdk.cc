@@ -54,6 +54,7 @@ class DpdkPort final : public Port {
   void describe();
   void look_at_link(std::vector<Event>& events);
   bool there() const;
+  unsigned prepare(unsigned queue, rte_mbuf** pkts, unsigned n);
 
   const Options o_;
   PacketPool& pool_;
@@ -98,7 +99,7 @@ void DpdkPort::describe() {
   info_.rx_queues = info_.tx_queues = o_.queues;
   info_.numa_node = rte_eth_dev_socket_id(dev_.id);
   info_.symmetric_rss = dev_.symmetric_rss;
-  info_.tx_checksum = dev_.tx_checksum;
+  info_.tx = dev_.tx;
 }
 
 unsigned DpdkPort::rx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) {
@@ -133,18 +134,27 @@ Occupancy DpdkPort::rx_waiting(unsigned queue) {
 unsigned DpdkPort::tx_burst(unsigned queue, Instant, rte_mbuf** pkts, unsigned n) {
   if (!running_.load(std::memory_order_acquire)) [[unlikely]]
     return 0;
-  if (!dev_.tx_segments) {
-    for (unsigned i = 0; i < n; i++)
-      if (pkts[i]->nb_segs != 1 && rte_pktmbuf_linearize(pkts[i]) != 0) [[unlikely]] {
-        // Cut the burst here; the one that cannot be sent goes as its first packet next time.
-        if (i > 0)
-          return rte_eth_tx_burst(dev_.id, static_cast<uint16_t>(queue), pkts, static_cast<uint16_t>(i));
-        queues_[queue].tx_lost.add(1);
-        rte_pktmbuf_free(pkts[0]);
-        return 1;
-      }
+  const unsigned ready = prepare(queue, pkts, n);
+  if (ready > 0 || n == 0) [[likely]]
+    return rte_eth_tx_burst(dev_.id, static_cast<uint16_t>(queue), pkts, static_cast<uint16_t>(ready));
+  queues_[queue].tx_lost.add(1);
+  rte_pktmbuf_free(pkts[0]);
+  return 1;
+}
+
+// How many of the first the device can send; the one behind them is not for it, and is first next time.
+unsigned DpdkPort::prepare(unsigned queue, rte_mbuf** pkts, unsigned n) {
+  uint64_t asked = 0;
+  for (unsigned i = 0; i < n; i++) {
+    rte_mbuf* m = pkts[i];
+    if (dev_.tx.segments == 1 && m->nb_segs != 1 && rte_pktmbuf_linearize(m) != 0) [[unlikely]]
+      n = i;  // ends the loop
+    asked |= m->ol_flags;
+    if ((m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) && (m->ol_flags & RTE_MBUF_F_TX_IPV4) && dev_.ip4_checksum)
+      m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
   }
-  return rte_eth_tx_burst(dev_.id, static_cast<uint16_t>(queue), pkts, static_cast<uint16_t>(n));
+  if (!(asked & RTE_MBUF_F_TX_OFFLOAD_MASK)) return n;
+  return rte_eth_tx_prepare(dev_.id, static_cast<uint16_t>(queue), pkts, static_cast<uint16_t>(n));
 }
 
 int DpdkPort::wait_fd(unsigned queue) {

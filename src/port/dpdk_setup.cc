@@ -14,8 +14,6 @@ namespace sluice::port {
 namespace {
 
 constexpr uint64_t kHash = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
-constexpr uint64_t kChecksums =
-    RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 // Redirection tables have 64 entries or a multiple: the same pattern in each makes a hash mean the same
 // queue on every port, whatever the size of its table.
 constexpr unsigned kPattern = 64;
@@ -53,6 +51,26 @@ Status check_limits(const DpdkSetup& s, const Options& o, const PacketPool& pool
   return {};
 }
 
+// net_tap sums chains wrongly behind an odd number of bytes, loses IPv6 packets that it should cut, and refuses IPv4 ones
+// whose pieces fill its MTU.
+bool chains_work(const rte_eth_dev_info& d) { return !d.driver_name || std::strcmp(d.driver_name, "net_tap") != 0; }
+
+// Fills in s.tx. Returns what the device is to be configured with.
+uint64_t choose_tx_offloads(DpdkSetup& s) {
+  uint64_t usable = RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+  if (chains_work(s.device)) usable |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+  uint64_t chosen = s.device.tx_offload_capa & usable;
+  constexpr uint64_t kCutting = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+  if ((chosen & kCutting) != kCutting) chosen &= ~(RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
+  // Some drivers leave out a limit that they do not have.
+  const auto limit = [](uint16_t told) { return told ? unsigned{told} : unsigned{UINT16_MAX}; };
+  s.tx = {.tcp_checksum = (chosen & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0,
+          .segments = chosen & RTE_ETH_TX_OFFLOAD_MULTI_SEGS ? limit(s.device.tx_desc_lim.nb_mtu_seg_max) : 1,
+          .tso_segments = chosen & RTE_ETH_TX_OFFLOAD_TCP_TSO ? limit(s.device.tx_desc_lim.nb_seg_max) : 0};
+  s.ip4_checksum = chosen & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+  return chosen;
+}
+
 rte_eth_conf configuration(DpdkSetup& s, const Options& o, std::array<uint8_t, 64>& key) {
   rte_eth_conf c{};
   const uint64_t hash = kHash & s.device.flow_type_rss_offloads;
@@ -66,9 +84,7 @@ rte_eth_conf configuration(DpdkSetup& s, const Options& o, std::array<uint8_t, 6
     }
   }
   if (o.mtu) c.rxmode.mtu = *o.mtu;
-  s.tx_checksum = (s.device.tx_offload_capa & kChecksums) == kChecksums;
-  s.tx_segments = s.device.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-  c.txmode.offloads = (s.tx_checksum ? kChecksums : 0) | (s.tx_segments ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0);
+  c.txmode.offloads = choose_tx_offloads(s);
   return c;
 }
 

@@ -15,7 +15,9 @@ struct DpdkSetup {
   rte_eth_dev_info device{};
   bool probed = false;  // by us: removed again when the port goes
   bool symmetric_rss = false;
-  bool tx_checksum = false, tx_segments = false, rx_interrupts = false;
+  bool rx_interrupts = false;
+  TxOffloads tx;
+  bool ip4_checksum = false;  // cut IPv4 packets want RTE_MBUF_F_TX_IP_CKSUM; other devices do it unasked, from a valid one
   uint16_t mtu = 1500;
   uint16_t rx_descriptors = 0;  // of each queue
   Mac mac;

@@ -24,6 +24,7 @@ class FaultPort final : public Wrapper {
     const unsigned n = std::max(info().rx_queues, info().tx_queues);
     for (unsigned q = 0; q < n; q++)
       lanes_.push_back(std::make_unique<Lanes>(o.fault, uint64_t{o.index} << 16 | q << 1, pool.mempool()));
+    describe();
   }
   ~FaultPort() override { FaultPort::stop(); }
 
@@ -59,7 +60,14 @@ class FaultPort final : public Wrapper {
                                               [](auto& l) { return l->in.held() + l->out.held() == 0; });
   }
 
+  const Info& info() const override { return info_; }
   Stats stats() const override;
+
+  std::vector<Event> maintain(const std::function<void()>& quiesce) override {
+    std::vector<Event> events = inner_->maintain(quiesce);
+    describe();
+    return events;
+  }
 
   void stop() override {
     for (auto& l : lanes_) {
@@ -76,6 +84,12 @@ class FaultPort final : public Wrapper {
     FaultLane in, out;
   };
 
+  // Faults befall frames as they are on the wire: a byte that is corrupted must not be summed afterwards.
+  void describe() {
+    info_ = inner_->info();
+    info_.tx = {};
+  }
+
   void pump(unsigned queue, Instant now) {
     FaultLane& lane = lanes_[queue]->out;
     rte_mbuf* pkts[kMaxBurst];
@@ -87,6 +101,7 @@ class FaultPort final : public Wrapper {
     }
   }
 
+  Info info_;
   std::vector<std::unique_ptr<Lanes>> lanes_;
   uint64_t left_in_ = 0, left_out_ = 0;
 };

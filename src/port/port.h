@@ -21,6 +21,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "packet/pool.h"
+#include "packet/tx_offloads.h"
 #include "wire/addr.h"
 
 namespace sluice::port {
@@ -37,7 +38,7 @@ struct Info {
   int numa_node = -1;
   bool symmetric_rss = false;       // both directions of a flow arrive at the same queue number
   bool partial_checksums = false;   // senders may leave L4 checksums to a device that is not there (veth)
-  bool tx_checksum = false;         // IPv4, TCP and UDP checksums by PKT_TX_ flags
+  TxOffloads tx;
 };
 
 struct EarlyCount {  // bpf/maps.h

@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/instant.h"
 #include "packet/meta.h"
+#include "packet/tx_offloads.h"
 #include "stack/tcp_host.h"
 #include "table/flow_hints.h"
 #include "table/interfaces.h"
@@ -48,7 +49,8 @@ struct StackConfig {
   // Filled in by the engine:
   unsigned index = 0, engines = 1;
   tcp::Secrets secrets{};
-  bool ports_finish_checksums = false;          // every port completes TCP checksums on its way out
+  TxOffloads tx;                                // what every port does: a route may change while a packet is under way
+  rte_mempool* clones = nullptr;                // mbufs that refer to others' bytes; null: nothing is sent by reference
   FlowHints* hints = nullptr;                   // where TCP's open connections are marked; null: nobody asks
 };
 

@@ -44,7 +44,8 @@ struct TcpIp::Scope {
 };
 
 TcpIp::TcpIp(Core& core, const RouteQuery& routes)
-    : ports_finish_checksums_(core.config.ports_finish_checksums),
+    : tx_(core.config.tx),
+      clones_(core.config.clones),
       routes_(routes),
       hints_(core.config.hints),
       host_(core.config.tcp, core.config.secrets, core.pool, core.config.tcp_buffers, *this, routes) {}

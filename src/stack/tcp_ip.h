@@ -12,15 +12,15 @@
 // Open connections are marked as established for the verdict in front of the ports (table/flow_hints.h): when they open,
 // and in each generation once more, so many of the library's slots a flush.
 //
-// Out: one OutSegment becomes as many packets as its payload needs (segmentation in software). The payload is copied
-// from where the application left it, and summed in the same pass; it must stay there until it is acknowledged, so it
-// cannot be sent in place.
+// Out: one OutSegment becomes one packet by reference where the ports can cut it, else as many as its payload needs,
+// copied and summed from where the application left it; it stays there until it is acknowledged (tcp_out.cc).
 #pragma once
 
 #include <algorithm>
 
 #include "stack/datagram.h"
 #include "stack/tcp_host.h"
+#include "stack/tcp_payload.h"
 #include "table/flow_hints.h"
 #include "table/token_bucket.h"
 
@@ -44,7 +44,16 @@ class TcpIp final : private tcp::Sink {
 
  private:
   struct Scope;
+  struct Shape;
+  struct Part;
   bool send(const tcp::OutSegment& s) override;
+  uint32_t by_reference(Payload payload, const tcp::OutSegment& s, uint32_t left) const;
+  rte_mbuf* start(const Part& p, uint32_t room);
+  static void leave_to_port(const Part& p, rte_mbuf* m);
+  bool send_flat(const Part& p, Payload& payload);
+  bool send_chain(const Part& p, Payload& payload);
+  rte_mbuf* refer(const Payload::Piece& p);
+  rte_mbuf* copied(const Payload::Piece& p);
   void expects(const tcp::Tuple& t) override;
   void opened(const tcp::Tuple& t) override;
   void mark_some(Instant now);
@@ -53,7 +62,8 @@ class TcpIp final : private tcp::Sink {
   rte_mbuf* piece(Turn& t, const Datagram& whole, uint32_t from, uint32_t n);
   uint16_t mtu_of(const Turn& t, const Datagram& d, const wire::TcpHdr& h) const;
 
-  const bool ports_finish_checksums_;
+  const TxOffloads tx_;
+  rte_mempool* const clones_;
   const RouteQuery& routes_;
   FlowHints* const hints_;
   TokenBucket expected_;

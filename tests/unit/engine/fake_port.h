@@ -48,6 +48,7 @@ class FakePort final : public port::Port {
   unsigned started = 0, stopped = 0;
   std::string start_error;        // start() fails with it
   std::function<void(rte_mbuf**, unsigned)> on_rx;  // on the queue's lcore
+  std::function<void(const rte_mbuf*)> on_tx;       // … of a frame that is taken
   std::function<std::vector<port::Event>(const std::function<void()>&)> on_maintain;
   port::Info& mutable_info() { return info_; }
 
@@ -97,7 +98,9 @@ class FakePort final : public port::Port {
     if (!up) return 0;
     n = std::min(n, room);
     for (unsigned i = 0; i < n; ++i) {
-      tx_[queue].emplace_back(bytes_of(pkts[i]).begin(), bytes_of(pkts[i]).end());
+      Frame& f = tx_[queue].emplace_back();
+      for (const rte_mbuf* m = pkts[i]; m; m = m->next) f.insert(f.end(), bytes_of(m).begin(), bytes_of(m).end());
+      if (on_tx) on_tx(pkts[i]);
       rte_pktmbuf_free(pkts[i]);
     }
     if (n) sent_.notify_all();
