@@ -119,6 +119,8 @@ struct Peer {
 class Api {
  public:
   virtual int64_t now() const = 0;  // the same throughout a turn
+  // Nanoseconds since 1970, UTC: follows the system's clock, which may be set, also back.
+  virtual int64_t wall_clock() const = 0;
 
   virtual Outcome listen(const Endpoint& at, const Options& o, uint64_t user, Listener& out) = 0;
   // New connections are refused from now on; those that were accepted go on.

@@ -56,9 +56,12 @@ class Host final : public app::Api {
   // --- control thread
   // false: the one before has not been taken yet. The lcore sees it in its next turn.
   bool submit(Update* u);
+  // What the lcore's clock lacks to the time since 1970. Any thread.
+  void set_wall_offset(Duration d) { wall_offset_.store(d.ns, std::memory_order_relaxed); }
 
   // --- app::Api
   int64_t now() const override { return now_.ns; }
+  int64_t wall_clock() const override { return now_.ns + wall_offset_.load(std::memory_order_relaxed); }
   app::Outcome listen(const app::Endpoint& at, const app::Options& o, uint64_t user, app::Listener& out) override;
   app::Outcome unlisten(app::Listener l) override;
   app::Outcome connect(const app::Endpoint& to, const app::Endpoint& from, const app::Options& o, uint64_t user,
@@ -141,6 +144,7 @@ class Host final : public app::Api {
   unsigned accepted_n_ = 0;
   uint64_t accepted_mask_ = 0;   // by connection index: most events are of none of them
 
+  std::atomic<int64_t> wall_offset_{0};
   std::atomic<Update*> incoming_{nullptr};
   Update* update_ = nullptr;     // being carried out
   size_t update_started_ = 0;

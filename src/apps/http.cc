@@ -1,5 +1,8 @@
 #include "apps/http.h"
 
+#include <cstdio>
+#include <utility>
+
 namespace sluice::apps {
 
 using app::Event;
@@ -108,6 +111,7 @@ Http::Reading Http::reading(app::Api& api, const HttpConnection& c, Bytes bytes)
   gathered_.n = 0;
   gathered_.bytes = 0;
   gathered_.room = api.send_room(c.conn);
+  second_ = api.wall_clock() / 1'000'000'000;
   return {bytes, gathered_};
 }
 
@@ -116,7 +120,7 @@ size_t Http::consume(app::Api& api, uint32_t i, Bytes bytes) {
   HttpConnection& c = pool_[i];
   Reading r = reading(api, c, bytes);
   while (!r.stop && r.at < bytes.size()) {
-    const HttpMemo::Entry* known =
+    HttpMemo::Entry* known =
         c.request == kNone && !draining() ? memo_.find(bytes.subspan(r.at), c.memo) : nullptr;
     if (!known) {
       one_request(api, i, r);
@@ -124,7 +128,7 @@ size_t Http::consume(app::Api& api, uint32_t i, Bytes bytes) {
     }
     if (config_.log) log(api, c, known->response->status, known->target());
     r.at += known->length;
-    gather(api, i, r, reply_of(*known->response, known->head_only, false));
+    gather(api, i, r, again(*known));
   }
   flush(api, i, r);
   return r.at;
@@ -151,7 +155,7 @@ void Http::one_request(app::Api& api, uint32_t i, Reading& r) {
   } else {
     counters_->bad_requests.add(1);
     if (config_.log) log(api, c, q.status(), q.target());
-    gather(api, i, r, bad(q.status()));
+    gather(api, i, r, bad(q.status(), q.head()));
   }
   if (goes_on) drop_request(c);
 }
@@ -160,61 +164,102 @@ void Http::one_request(app::Api& api, uint32_t i, Reading& r) {
 void Http::answer(app::Api& api, uint32_t i, Reading& r, HttpRequest& q, Bytes whole) {
   const Response* fixed = nullptr;
   HttpReply reply = choose(q, fixed);
+  reply.asked = reply.last && !q.keep_alive();
   if (fixed && !reply.last && !whole.empty() && !q.has_body()) memo_.remember(whole, *fixed, q.head());
   if (config_.log) log(api, pool_[i], reply.status, q.target());
   gather(api, i, r, reply);
 }
 
-// `fixed` is set where the answer is a function of the request's bytes.
 HttpReply Http::choose(HttpRequest& q, const Response*& fixed) {
-  HttpReply reply = choose_for(q, fixed);
-  reply.asked = reply.last && !q.keep_alive();
-  return reply;
-}
-
-HttpReply Http::choose_for(HttpRequest& q, const Response*& fixed) {
   const bool last = !q.keep_alive() || draining();
   const auto of = [&](const Response& r) {
     fixed = &r;
     return reply_of(r, q.head(), last);
   };
-  if (!q.get() && !q.head()) return reply_of(content_->error(405), false, last);
+  if (q.options()) return of(content_->plain(204));
+  if (!q.get() && !q.head()) return of(content_->plain(405));
   HttpRequest::PathRoom room;
   const std::string_view path = q.path(room);
   if (path.empty()) {
     counters_->bad_requests.add(1);
-    return bad(400);
+    return bad(400, q.head());
   }
-  HttpPage* page = nullptr;
-  if (config_.http.metrics && path == "/metrics") page = &pages_->metrics;
-  if (config_.http.healthz && path == "/healthz") page = &pages_->healthz;
-  if (page) {
-    HttpPage::Version* v = page->acquire();
-    if (!v) return reply_of(content_->error(503), q.head(), last);
-    HttpReply reply = reply_of(v->response(), q.head(), last);
-    reply.page = v;
-    return reply;
-  }
+  if (config_.http.metrics && path == "/metrics") return page(q, pages_->metrics, last);
+  if (config_.http.healthz && path == "/healthz") return page(q, pages_->healthz, last);
   const Resource* found = content_->find(path);
-  if (!found) return of(content_->error(404));
-  if (q.conditional() && !found->etag.empty() && q.not_modified(found->etag, found->modified))
-    return of(found->not_modified);
-  return of(found->ok);
+  if (!found) return of(content_->plain(404));
+  const HttpConditions conditions = q.conditions();
+  if (conditions.none() || found->etag.empty()) return of(found->ok);
+  const HttpValidators v = found->validators();
+  switch (failed_precondition(conditions, v, second_)) {
+    case 304: return of(found->not_modified);
+    case 412: return of(content_->plain(412));
+    default: break;
+  }
+  const HttpRange range = q.get() ? select_range(conditions, v, second_) : HttpRange{};
+  if (range.kind == HttpRange::Kind::unsatisfiable) return of(found->unsatisfiable);
+  if (range.kind == HttpRange::Kind::whole) return of(found->ok);
+  return part(found->ok, range, last);
 }
 
-HttpReply Http::reply_of(const Response& r, bool head_only, bool last) const {
-  HttpReply reply{.status = r.status, .last = last};
-  const uint32_t body = head_only ? 0 : r.body;
-  if (!last) {
-    reply.first = r.at(0);
-    reply.first_n = r.head + body;
-    return reply;
-  }
-  reply.first = r.at(size_t{r.head} + r.body);
-  reply.first_n = r.close_head;
-  reply.second = r.at(r.head);
-  reply.second_n = body;
+// Of a page no version has a name: conditions have nothing to hold on to (RFC 9110 13.2.1).
+HttpReply Http::page(HttpRequest& q, HttpPage& p, bool last) {
+  HttpPage::Version* v = p.acquire();
+  HttpReply reply = v ? reply_of(v->response(), q.head(), last, v) : reply_of(content_->plain(503), q.head(), last);
+  if (v) v->release();
   return reply;
+}
+
+// From where its parts lie: the service's own memory, or `keeper`'s.
+HttpReply Http::reply_of(const Response& r, bool head_only, bool last, Counted* keeper) {
+  HttpLeads::Version& v = leads_.at(second_);
+  const auto& lead = v.lead(r.line, last);
+  if (!keeper) keeper = &held_;
+  v.add();
+  keeper->add();
+  return {.piece = {{{reinterpret_cast<const uint8_t*>(lead.text.data()), lead.n, &v},
+                     {r.at(0), r.fields + (head_only ? 0 : r.body), keeper}}},
+          .status = r.status,
+          .last = last};
+}
+
+// One part (RFC 9110 15.3.7.1), or the whole where no block is left.
+HttpReply Http::part(const Response& r, const HttpRange& range, bool last) {
+  const unsigned line = http_status_line(206);
+  const auto& lead = leads_.at(second_).lead(line, last);
+  std::array<char, 160> own;
+  const auto own_n = static_cast<size_t>(
+      std::snprintf(own.data(), own.size(), "Content-Length: %lu\r\nContent-Range: bytes %lu-%lu/%u\r\n", range.length,
+                    range.first, range.first + range.length - 1, r.body));
+  const size_t fields = r.fields - r.length_field;
+  HttpBlocks::Block* b = lead.n + own_n + fields <= HttpBlocks::kRoom ? blocks_.take() : nullptr;
+  if (!b) return reply_of(r, false, last);
+  b->append(lead.text.data(), lead.n);
+  b->append(own.data(), own_n);
+  b->append(r.at(r.length_field), fields);
+  held_.add();
+  return {.piece = {{{b->bytes.data(), b->n, b}, {r.at(r.fields + range.first), static_cast<uint32_t>(range.length), &held_}}},
+          .status = 206,
+          .last = last};
+}
+
+// A remembered answer.
+HttpReply Http::again(HttpMemo::Entry& e) {
+  const Response& r = *e.response;
+  if (e.second != second_) {
+    HttpMemo::drop_block(e);
+    e.second = second_;
+    const auto& lead = leads_.at(second_).lead(r.line, false);
+    const uint32_t n = r.fields + (e.head_only ? 0 : r.body);
+    if (lead.n + n <= HttpBlocks::kRoom) e.block = blocks_.take();
+    if (e.block) {
+      e.block->append(lead.text.data(), lead.n);
+      e.block->append(r.at(0), n);
+    }
+  }
+  if (!e.block) return reply_of(r, e.head_only, false);
+  e.block->add();
+  return {.piece = {{{e.block->bytes.data(), e.block->n, e.block}, {}}}, .status = r.status};
 }
 
 // --- answers
@@ -224,10 +269,7 @@ void Http::gather(app::Api& api, uint32_t i, Reading& r, const HttpReply& reply)
   Gathered& g = r.out;
   if (g.n == Gathered::kMost || g.bytes + reply.length() > g.room) {
     flush(api, i, r);
-    if (r.stop) {  // an earlier one waits: this request is read again
-      if (reply.page) reply.page->release();
-      return;
-    }
+    if (r.stop) return drop(reply);  // an earlier one waits: this request is read again
     g.room = api.send_room(c.conn);
   }
   if (reply.last) r.stop = true;
@@ -248,79 +290,66 @@ void Http::gather(app::Api& api, uint32_t i, Reading& r, const HttpReply& reply)
 void Http::flush(app::Api& api, uint32_t i, Reading& r) {
   HttpConnection& c = pool_[i];
   Gathered& g = r.out;
-  if (g.n == 0) return;
-  auto& slice = slices_;
+  const unsigned gathered = std::exchange(g.n, 0);
+  const uint64_t bytes = std::exchange(g.bytes, 0);
+  if (gathered == 0) return;
   unsigned n = 0;
-  const auto add = [&](const HttpReply& reply, const uint8_t* bytes, uint32_t length) {
-    if (length == 0) return;
-    if (reply.page) reply.page->add();
-    slice[n++] = {bytes, length, nullptr, reply.page ? static_cast<app::Keeper*>(reply.page) : &held_};
-  };
-  for (unsigned k = 0; k < g.n; k++) {
-    add(g.reply[k], g.reply[k].first, g.reply[k].first_n);
-    add(g.reply[k], g.reply[k].second, g.reply[k].second_n);
-  }
-  held_.add(n);
-  const Outcome o = api.send(c.conn, {slice.data(), n});
-  for (unsigned k = 0; k < n; k++)
-    if (o != Outcome::ok || slice[k].keeper != &held_) held_.release();
-  if (o == Outcome::ok) {
-    c.in_flight += g.bytes;
-    for (unsigned k = 0; k < g.n; k++) {
-      count(g.reply[k]);
-      if (g.reply[k].page) g.reply[k].page->release();
-    }
-    if (g.reply[g.n - 1].last) end(api, i, g.reply[g.n - 1].asked);
-    g.n = 0;
-    g.bytes = 0;
+  for (unsigned k = 0; k < gathered; k++)
+    for (const HttpPiece& p : g.reply[k].piece)
+      if (p.n > 0) slices_[n++] = {p.bytes, p.n, nullptr, p.keeper};
+  const HttpReply& final = g.reply[gathered - 1];
+  if (api.send(c.conn, {slices_.data(), n}) == Outcome::ok) {  // the slices have the replies' counts
+    c.in_flight += bytes;
+    for (unsigned k = 0; k < gathered; k++) count(g.reply[k]);
+    if (final.last) end(api, i, final.asked);
     return;
   }
-  for (unsigned k = 0; k < n; k++)
-    if (slice[k].keeper != &held_) slice[k].keeper->release();
-  for (unsigned k = 0; k < g.n; k++) {
+  for (unsigned k = 0; k < gathered; k++) {
     count(g.reply[k]);
     c.reply = g.reply[k];
     if (send(api, c, c.reply)) continue;
-    for (unsigned later = k + 1; later < g.n; later++)
-      if (g.reply[later].page) g.reply[later].page->release();
+    for (unsigned later = k + 1; later < gathered; later++) drop(g.reply[later]);
     r.at = g.end[k];
     r.stop = true;
     drop_request(c);
-    break;
+    return;
   }
-  g.n = 0;
-  g.bytes = 0;
-  if (c.reply.length() == 0 && c.reply.last) end(api, i, c.reply.asked);
+  if (final.last) end(api, i, final.asked);
 }
 
 // As much of it as there is room for. true: all of it is sent.
 bool Http::send(app::Api& api, HttpConnection& c, HttpReply& reply) {
   const uint32_t room = api.send_room(c.conn);
-  const uint32_t first = std::min(reply.first_n, room);
-  const uint32_t second = first < reply.first_n ? 0 : std::min(reply.second_n, room - first);
-  if (first + second == 0) return reply.length() == 0;
-  app::Keeper* const keeper = reply.page ? static_cast<app::Keeper*>(reply.page) : &held_;
+  uint32_t sent = 0;
   std::array<app::Slice, 2> slice;
   unsigned n = 0;
-  if (first) slice[n++] = {reply.first, first, nullptr, keeper};
-  if (second) slice[n++] = {reply.second, second, nullptr, keeper};
-  for (unsigned k = 0; k < n; k++) {
-    if (reply.page) reply.page->add();
-    else held_.add(1);
+  HttpPiece* split = nullptr;
+  for (HttpPiece& p : reply.piece) {
+    const uint32_t take = split ? 0 : std::min(p.n, room - sent);
+    if (take < p.n && !split) split = &p;
+    if (take > 0) slice[n++] = {p.bytes, take, nullptr, p.keeper};
+    sent += take;
   }
+  if (n == 0) return reply.length() == 0;
+  const bool cut = split && slice[n - 1].bytes == split->bytes;
+  if (cut) split->keeper->add();  // for the slice; the rest keeps its own
   if (api.send(c.conn, {slice.data(), n}) != Outcome::ok) {
-    for (unsigned k = 0; k < n; k++) keeper->release();
+    if (cut) split->keeper->release();
     return false;
   }
-  c.in_flight += first + second;
-  reply.first += first;
-  reply.first_n -= first;
-  reply.second += second;
-  reply.second_n -= second;
-  if (reply.length() > 0) return false;
-  if (reply.page) reply.page->release();
-  reply.page = nullptr;
-  return true;
+  c.in_flight += sent;
+  for (HttpPiece& p : reply.piece) {
+    const uint32_t gone = std::min(p.n, sent);
+    p.bytes += gone;
+    p.n -= gone;
+    sent -= gone;
+  }
+  return reply.length() == 0;
+}
+
+void Http::drop(const HttpReply& reply) {
+  for (const HttpPiece& p : reply.piece)
+    if (p.n > 0) p.keeper->release();
 }
 
 void Http::count(const HttpReply& r) {
@@ -354,7 +383,7 @@ void Http::drop_request(HttpConnection& c) {
 
 void Http::released(app::Api& api, uint32_t i) {
   HttpConnection& c = pool_[i];
-  if (c.reply.page) c.reply.page->release();
+  drop(c.reply);
   c.reply = {};
   drop_request(c);
   c.input.free_all(api, waiting_);
@@ -396,8 +425,9 @@ void Http::timeout(app::Api& api, uint32_t i) {
     counters_->timeouts.add(1);
     if (c.reply.length() > 0) return abort(api, i);
     Reading r = reading(api, c, {});
+    const bool head = requests_[c.request].head();
     drop_request(c);
-    gather(api, i, r, bad(408));
+    gather(api, i, r, bad(408, head));
     flush(api, i, r);
   } else if (!sending && c.request == kNone) {
     counters_->timeouts.add(1);

@@ -1,4 +1,4 @@
-// HTTP/1.1 (RFC 9112, RFC 9110): a fixed body, files from memory, /metrics and /healthz. GET and HEAD.
+// HTTP/1.1 (RFC 9112, RFC 9110): a fixed body, files from memory, /metrics and /healthz. GET, HEAD and OPTIONS.
 //
 // Theory of operation. A request's bytes decide its answer, so an answer is decided once and replayed: heads that
 // were read, and whose answer is a prepared response, are remembered byte by byte, and the next request that begins
@@ -28,17 +28,21 @@
 
 namespace sluice::apps {
 
-// An answer on its way to send(): one or two pieces.
+// Bytes to be sent; while there are any, their keeper is counted once for them.
+struct HttpPiece {
+  const uint8_t* bytes = nullptr;
+  uint32_t n = 0;
+  Counted* keeper = nullptr;
+};
+
+// An answer on its way to send(): the beginning, and what follows.
 struct HttpReply {
-  const uint8_t* first = nullptr;
-  const uint8_t* second = nullptr;
-  uint32_t first_n = 0, second_n = 0;
-  HttpPage::Version* page = nullptr;  // counted once, until the reply is sent; null: the service's own memory
+  std::array<HttpPiece, 2> piece;
   uint16_t status = 0;
   bool last = false;                  // the connection ends behind it
   bool asked = false;                 // … because the client wants it to, and will send no more
 
-  uint64_t length() const { return uint64_t{first_n} + second_n; }
+  uint64_t length() const { return uint64_t{piece[0].n} + piece[1].n; }
 };
 
 struct HttpConnection {
@@ -59,6 +63,8 @@ class Http final : public PooledService<HttpConnection> {
 
   Http(const ServiceConfig& c, uint16_t number, EventLog* log, std::shared_ptr<const HttpContent> content,
        std::shared_ptr<HttpPages> pages);
+
+  bool finished() const override { return PooledService::finished() && leads_.idle() && blocks_.idle(); }
 
  private:
   using Bytes = std::span<const uint8_t>;
@@ -82,6 +88,7 @@ class Http final : public PooledService<HttpConnection> {
   void accepted(app::Api& api, uint32_t i, const app::Event& e) override;
   void event(app::Api& api, uint32_t i, const app::Event& e) override;
   void timeout(app::Api& api, uint32_t i) override;
+  void drain_begins(app::Api&) override { memo_.drop_blocks(); }
   void drain_connection(app::Api& api, uint32_t i) override;
   void released(app::Api& api, uint32_t i) override;
 
@@ -97,17 +104,24 @@ class Http final : public PooledService<HttpConnection> {
   void end(app::Api& api, uint32_t i, bool asked = false);
   void rearm(app::Api& api, uint32_t i);
   void drop_request(HttpConnection& c);
+  static void drop(const HttpReply& reply);
   void count(const HttpReply& r);
   void log(app::Api& api, const HttpConnection& c, unsigned status, std::string_view target);
 
+  // `fixed` is set where the answer is a function of the request's bytes.
   HttpReply choose(HttpRequest& q, const Response*& fixed);
-  HttpReply choose_for(HttpRequest& q, const Response*& fixed);
-  HttpReply reply_of(const Response& r, bool head_only, bool last) const;
-  HttpReply bad(unsigned status) const { return reply_of(content_->error(status), false, true); }
+  HttpReply page(HttpRequest& q, HttpPage& p, bool last);
+  HttpReply part(const Response& r, const HttpRange& range, bool last);
+  HttpReply reply_of(const Response& r, bool head_only, bool last, Counted* keeper = nullptr);
+  HttpReply again(HttpMemo::Entry& e);
+  HttpReply bad(unsigned status, bool head_only) { return reply_of(content_->plain(status), head_only, true); }
 
   std::shared_ptr<const HttpContent> content_;
   std::shared_ptr<HttpPages> pages_;
   const HttpLimits limits_;
+  int64_t second_ = 0;               // since 1970, of the turn
+  HttpLeads leads_;
+  HttpBlocks blocks_;
   HttpMemo memo_;
   Gathered gathered_;                // of the buffer that is being read, as slices_: too large to be made for each
   std::array<app::Slice, 2 * Gathered::kMost> slices_;

@@ -4,9 +4,10 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
+
+#include "apps/http_date.h"
 
 namespace sluice::apps {
 
@@ -16,33 +17,31 @@ namespace {
 
 constexpr size_t kMostFiles = 65536;
 
-struct Reason {
+struct StatusLine {
   unsigned status;
   const char* text;
   const char* fields;
 };
-constexpr Reason kReasons[] = {
+constexpr StatusLine kStatuses[kHttpStatuses] = {
     {200, "OK", ""},
+    {204, "No Content", "Allow: GET, HEAD, OPTIONS\r\n"},
+    {206, "Partial Content", ""},
     {301, "Moved Permanently", ""},
     {304, "Not Modified", ""},
     {400, "Bad Request", ""},
     {404, "Not Found", ""},
-    {405, "Method Not Allowed", "Allow: GET, HEAD\r\n"},
+    {405, "Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n"},
     {408, "Request Timeout", ""},
+    {412, "Precondition Failed", ""},
     {413, "Content Too Large", ""},
     {414, "URI Too Long", ""},
+    {416, "Range Not Satisfiable", ""},
     {417, "Expectation Failed", ""},
     {431, "Request Header Fields Too Large", ""},
     {501, "Not Implemented", ""},
     {503, "Service Unavailable", ""},
     {505, "HTTP Version Not Supported", ""},
 };
-
-const Reason& reason(unsigned status) {
-  for (const Reason& r : kReasons)
-    if (r.status == status) return r;
-  return kReasons[3];
-}
 
 constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
     {"html", "text/html; charset=utf-8"}, {"htm", "text/html; charset=utf-8"},
@@ -60,9 +59,6 @@ constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
     {"mp4", "video/mp4"},                 {"webm", "video/webm"},
     {"mp3", "audio/mpeg"},                {"yaml", "application/yaml"},
 };
-
-constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 // FNV-1a: names a version of a file; nobody gains by a collision.
 uint64_t fingerprint(std::string_view s) {
@@ -89,15 +85,9 @@ Result<std::string> read_file(const fs::path& p, uint64_t most) {
 int64_t modified_seconds(const fs::path& p) {
   std::error_code ec;
   const auto t = fs::last_write_time(p, ec);
-  if (ec) return 0;
+  if (ec) return -1;
   return std::chrono::duration_cast<std::chrono::seconds>(
              std::chrono::file_clock::to_sys(t).time_since_epoch()).count();
-}
-
-std::string close_variant(const std::string& head) {
-  static constexpr std::string_view keep = "Connection: keep-alive\r\n";
-  std::string s = head;
-  return s.replace(s.find(keep), keep.size(), "Connection: close\r\n");
 }
 
 // What may not stand in a Location field as it is (RFC 3986 2.3), percent-encoded.
@@ -135,68 +125,61 @@ std::string_view mime_type(std::string_view path) {
   return "application/octet-stream";
 }
 
-std::string http_date(int64_t seconds) {
-  const time_t t = seconds;
-  tm u{};
-  gmtime_r(&t, &u);
-  char s[40];
-  std::snprintf(s, sizeof s, "%s, %02d %s %04d %02d:%02d:%02d GMT", kDays[u.tm_wday], u.tm_mday, kMonths[u.tm_mon],
-                u.tm_year + 1900, u.tm_hour, u.tm_min, u.tm_sec);
-  return s;
+unsigned http_status_line(unsigned status) {
+  const auto line = [](unsigned of) {
+    return static_cast<unsigned>(std::find_if(std::begin(kStatuses), std::end(kStatuses),
+                                              [=](const StatusLine& s) { return s.status == of; }) -
+                                 std::begin(kStatuses));
+  };
+  const unsigned found = line(status);
+  return found < kHttpStatuses ? found : line(400);
 }
 
-// "Sun, 06 Nov 1994 08:49:37 GMT". The days are counted by hand: no locale, no time zone, no allocation.
-int64_t parse_http_date(std::string_view s) {
-  if (s.size() != 29 || s.substr(3, 2) != ", " || s[7] != ' ' || s[11] != ' ' || s[16] != ' ' || s[19] != ':' ||
-      s[22] != ':' || s.substr(25) != " GMT")
-    return -1;
-  const auto number = [&](size_t at, size_t n) {
-    int v = 0;
-    for (size_t i = at; i < at + n; i++) {
-      if (s[i] < '0' || s[i] > '9') return -1;
-      v = v * 10 + (s[i] - '0');
-    }
-    return v;
-  };
-  unsigned month = 0;
-  while (month < 12 && s.substr(8, 3) != kMonths[month]) month++;
-  const int day = number(5, 2), year = number(12, 4), h = number(17, 2), m = number(20, 2), sec = number(23, 2);
-  if (month == 12 || day < 1 || day > 31 || year < 1970 || h < 0 || h > 23 || m < 0 || m > 59 || sec < 0 || sec > 60)
-    return -1;
-  const std::chrono::sys_days days =
-      std::chrono::year{year} / std::chrono::month{month + 1} / std::chrono::day{static_cast<unsigned>(day)};
-  return int64_t{days.time_since_epoch().count()} * 86400 + h * 3600 + m * 60 + sec;
+std::string http_status_text(unsigned line) {
+  return std::to_string(kStatuses[line].status) + " " + kStatuses[line].text;
 }
 
 Response make_response(unsigned status, std::string_view content_type, std::string_view body, std::string_view fields) {
-  const Reason& why = reason(status);
-  std::string head = "HTTP/1.1 " + std::to_string(status) + " " + why.text + "\r\nServer: sluice\r\n";
-  head += "Connection: keep-alive\r\n";
-  if (status != 304) {
-    head +=
-        "Content-Type: " + std::string(content_type) + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
-  }
-  head += why.fields;
-  head += fields;
-  head += "\r\n";
   Response r;
-  const std::string last = close_variant(head);
-  r.status = static_cast<uint16_t>(status);
-  r.head = static_cast<uint32_t>(head.size());
+  r.line = static_cast<uint8_t>(http_status_line(status));
+  r.status = static_cast<uint16_t>(kStatuses[r.line].status);
+  if (status != 204 && status != 304) {
+    r.text = "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    r.length_field = static_cast<uint32_t>(r.text.size());
+    r.text += "Content-Type: " + std::string(content_type) + "\r\n";
+  }
+  r.text += "Server: sluice\r\n";
+  r.text += kStatuses[r.line].fields;
+  r.text += fields;
+  r.text += "\r\n";
+  r.fields = static_cast<uint32_t>(r.text.size());
   r.body = static_cast<uint32_t>(body.size());
-  r.close_head = static_cast<uint32_t>(last.size());
-  r.text.reserve(head.size() + body.size() + last.size());
-  r.text += head;
   r.text += body;
-  r.text += last;
   return r;
 }
 
-const Response& HttpContent::error(unsigned status) const {
-  for (const Response& r : errors_)
-    if (r.status == status) return r;
-  return errors_.front();
+namespace {
+
+constexpr std::string_view kPlain = "text/plain; charset=utf-8";
+
+// `modified`: -1: not known. `now`: when the bytes were read.
+std::unique_ptr<Resource> make_resource(std::string_view type, std::string_view body, int64_t modified, int64_t now) {
+  auto r = std::make_unique<Resource>();
+  char tag[20];
+  std::snprintf(tag, sizeof tag, "\"%016lx\"", fingerprint(body));
+  r->etag = tag;
+  r->modified = std::min(modified, now);  // RFC 9110 8.8.2.1: none that is to come
+  r->modified_strong = modified >= 0 && modified < now;
+  std::string fields = "ETag: " + r->etag + "\r\n";
+  if (modified >= 0) fields += "Last-Modified: " + http_date(r->modified) + "\r\n";
+  r->not_modified = make_response(304, "", "", fields);
+  r->ok = make_response(200, type, body, fields + "Accept-Ranges: bytes\r\n");
+  r->unsatisfiable = make_response(416, kPlain, http_status_text(http_status_line(416)) + "\n",
+                                   "Content-Range: bytes */" + std::to_string(body.size()) + "\r\n");
+  return r;
 }
+
+}  // namespace
 
 void HttpContent::put(std::string path, std::unique_ptr<Resource> r) {
   resources_.push_back(std::move(r));
@@ -210,7 +193,7 @@ void HttpContent::alias(std::string path, const Resource* r) {
 
 // Only what lies here can be answered: no request reaches the file system. Hidden files, and links that lead out of the
 // directory, are left out.
-Status HttpContent::load(const std::string& service, const HttpOptions& o) {
+Status HttpContent::load(const std::string& service, const HttpOptions& o, int64_t now) {
   const std::string who = "service " + service + ": ";
   std::error_code ec;
   const fs::path root = fs::canonical(o.files, ec);
@@ -235,22 +218,14 @@ Status HttpContent::load(const std::string& service, const HttpOptions& o) {
     if (++files > kMostFiles)
       return Error{who + "files: " + o.files + " holds more than " + std::to_string(kMostFiles) +
                    " files: serve a smaller directory."};
-    auto r = std::make_unique<Resource>();
-    char tag[20];
-    std::snprintf(tag, sizeof tag, "\"%016lx\"", fingerprint(*bytes));
-    r->etag = tag;
-    r->modified = modified_seconds(target);
-    const std::string fields = "ETag: " + r->etag + "\r\nLast-Modified: " + http_date(r->modified) + "\r\n";
-    r->ok = make_response(200, mime_type(relative.string()), *bytes, fields);
-    r->not_modified = make_response(304, "", "", fields);
     const std::string path = "/" + relative.generic_string();
-    put(path, std::move(r));
+    put(path, make_resource(mime_type(path), *bytes, modified_seconds(target), now));
     if (relative.filename() != "index.html") continue;
     const std::string folder = path.substr(0, path.size() - std::string_view("index.html").size());
     alias(folder, resources_.back().get());
     if (folder == "/") continue;
     auto moved = std::make_unique<Resource>();
-    moved->ok = make_response(301, "text/plain; charset=utf-8", "301 Moved Permanently\n",
+    moved->ok = make_response(301, kPlain, "301 Moved Permanently\n",
                               "Location: " + encode_path(folder) + "\r\n");
     put(folder.substr(0, folder.size() - 1), std::move(moved));
   }
@@ -258,19 +233,16 @@ Status HttpContent::load(const std::string& service, const HttpOptions& o) {
   return {};
 }
 
-Result<std::shared_ptr<const HttpContent>> HttpContent::make(const std::string& service, const HttpOptions& o) {
+Result<std::shared_ptr<const HttpContent>> HttpContent::make(const std::string& service, const HttpOptions& o,
+                                                             int64_t now) {
   auto c = std::make_shared<HttpContent>();
-  for (const Reason& r : kReasons) {
-    if (r.status < 400) continue;
-    c->errors_.push_back(make_response(r.status, "text/plain; charset=utf-8",
-                                       std::to_string(r.status) + " " + r.text + "\n"));
+  for (unsigned line = 0; line < kHttpStatuses; line++) {
+    const unsigned status = kStatuses[line].status;
+    c->plain_.push_back(make_response(status, kPlain, status < 400 ? "" : http_status_text(line) + "\n"));
   }
-  if (o.body) {
-    c->fallback_ = std::make_unique<Resource>();
-    c->fallback_->ok = make_response(200, o.content_type, *o.body);
-  }
+  if (o.body) c->fallback_ = make_resource(o.content_type, *o.body, -1, now);
   if (!o.files.empty())
-    if (Status s = c->load(service, o); !s) return Error{s.error()};
+    if (Status s = c->load(service, o, now); !s) return Error{s.error()};
   return std::shared_ptr<const HttpContent>(std::move(c));
 }
 

@@ -1,6 +1,6 @@
 // Requests that were answered before, by their bytes. What was asked often is found with one comparison; what is not
-// here is parsed. The answer is a function of the bytes and of what never changes, so that nothing goes stale. A hash
-// may be chosen to collide: then requests displace each other here, and are parsed.
+// here is parsed. The answer is a function of the bytes and of what never changes, so that nothing goes stale; with the
+// lines that begin it, it is copied into a block once a second, so that it is one slice. A hash may be chosen to collide: then requests displace each other here, and are parsed.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "apps/http_content.h"
+#include "apps/http_memory.h"
 
 namespace sluice::apps {
 
@@ -23,6 +24,8 @@ class HttpMemo {
     uint32_t length = 0;               // of the request; 0: free
     bool head_only = false;
     const Response* response = nullptr;
+    int64_t second = -1;               // of the block, or when there was none
+    HttpBlocks::Block* block = nullptr;  // the whole answer, counted once
     std::array<uint8_t, kLongest> bytes;
 
     std::string_view target() const {
@@ -35,14 +38,22 @@ class HttpMemo {
   HttpMemo() : entry_(kEntries) {}
 
   // The entry whose request `bytes` begins with; null: none. `hint`, which it updates, is tried first.
-  const Entry* find(std::span<const uint8_t> bytes, uint16_t& hint) const {
-    if (const Entry& e = entry_[hint % kEntries]; match(e, bytes)) return &e;
+  Entry* find(std::span<const uint8_t> bytes, uint16_t& hint) {
+    if (Entry& e = entry_[hint % kEntries]; match(e, bytes)) return &e;
     const size_t n = head_length(bytes);
     if (n == 0) return nullptr;
     const auto i = static_cast<uint16_t>(index(bytes.first(n)));
     if (!match(entry_[i], bytes)) return nullptr;
     hint = i;
     return &entry_[i];
+  }
+
+  static void drop_block(Entry& e) {
+    if (e.block) e.block->release();
+    e.block = nullptr;
+  }
+  void drop_blocks() {
+    for (Entry& e : entry_) drop_block(e);
   }
 
   // `request`: from its first byte to the last, without a body.
@@ -52,6 +63,8 @@ class HttpMemo {
     e.length = static_cast<uint32_t>(request.size());
     e.head_only = head_only;
     e.response = &r;
+    drop_block(e);
+    e.second = -1;
     std::copy(request.begin(), request.end(), e.bytes.begin());
   }
 

@@ -11,16 +11,17 @@
 #include <string_view>
 
 #include "apps/http_content.h"
+#include "apps/service.h"
 
 namespace sluice::apps {
 
 class HttpPage {
  public:
   // A version in use.
-  class Version final : public app::Keeper {
+  class Version final : public Counted {
    public:
     const Response& response() const { return response_; }
-    void add() { users_.fetch_add(1, std::memory_order_relaxed); }  // by who is counted already
+    void add() override { users_.fetch_add(1, std::memory_order_relaxed); }  // by who is counted already
     void release() override { users_.fetch_sub(1, std::memory_order_release); }
 
    private:

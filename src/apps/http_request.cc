@@ -2,24 +2,11 @@
 
 #include <algorithm>
 
-#include "apps/http_content.h"
+#include "apps/http_text.h"
 
 namespace sluice::apps {
 
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-bool same_word(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view trimmed(std::string_view s) {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  return s;
-}
 
 bool alphanumeric(char c) { return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z'); }
 
@@ -49,14 +36,15 @@ void HttpRequest::reset() {
   http_parser_init(&parser_, HTTP_REQUEST);
   head_bytes_ = body_bytes_ = 0;
   status_ = 0;
-  hosts_ = 0;
-  begun_ = value_began_ = keep_alive_ = body_ = expects_ = host_bad_ = complete_ = false;
+  hosts_ = codings_ = 0;
+  begun_ = value_began_ = keep_alive_ = body_ = expects_ = host_bad_ = coding_bad_ = complete_ = false;
   in_head_ = true;
   target_.clear();
   field_.clear();
   value_.clear();
-  none_match_.clear();
-  modified_since_.clear();
+  if_match_.clear();
+  if_none_match_.clear();
+  for (auto* t : {&if_modified_since_, &if_unmodified_since_, &if_range_, &range_}) t->clear();
 }
 
 // What a callback returns to stop the parser: on_headers_complete has other uses for 1 and 2.
@@ -109,26 +97,56 @@ const http_parser_settings& HttpRequest::callbacks() {
 }
 
 void HttpRequest::field_ends() {
-  const std::string_view value = trimmed(value_.view());
-  if (!field_.too_long() && !field_.view().empty()) {
-    const std::string_view f = field_.view();
-    if (same_word(f, "host")) {
-      hosts_ = static_cast<uint8_t>(std::min(hosts_ + 1, 2));
-      host_bad_ |= value_.too_long() || !host_like(value);
-    } else if (same_word(f, "expect")) {
-      if (same_word(value, "100-continue")) expects_ = true;
-      else status_ = 417;
-    } else if (same_word(f, "if-none-match") && !value_.too_long()) {
-      none_match_.clear();
-      none_match_.append(value.data(), value.size());
-    } else if (same_word(f, "if-modified-since")) {
-      modified_since_.clear();
-      modified_since_.append(value.data(), value.size());
-    }
-  }
+  if (!field_.too_long() && !field_.view().empty()) keep(field_.view(), trimmed(value_.view()));
   field_.clear();
   value_.clear();
   value_began_ = false;
+}
+
+namespace {
+
+// A field that comes twice is a list (RFC 9110 5.3).
+template <size_t N>
+void join(ShortText<N>& t, std::string_view value) {
+  if (!t.view().empty()) t.append(",", 1);
+  t.append(value.data(), value.size());
+}
+
+}  // namespace
+
+void HttpRequest::keep(std::string_view name, std::string_view value) {
+  const bool cut = value_.too_long();
+  if (same_word(name, "host")) {
+    hosts_ = static_cast<uint8_t>(std::min(hosts_ + 1, 2));
+    host_bad_ |= cut || !host_like(value);
+  } else if (same_word(name, "transfer-encoding")) {
+    codings_ = static_cast<uint8_t>(std::min(codings_ + 1, 2));
+    coding_bad_ |= !same_word(value, "chunked");
+  } else if (same_word(name, "expect")) {
+    if (same_word(value, "100-continue")) expects_ = true;
+    else status_ = 417;
+  } else if (same_word(name, "if-match")) {
+    // Half of it might refuse what all of it allows.
+    join(if_match_, value);
+    if (cut || if_match_.too_long()) status_ = 431;
+  } else if (same_word(name, "if-none-match")) {
+    if (!cut) join(if_none_match_, value);  // what is not compared is sent
+  } else if (same_word(name, "if-modified-since")) {
+    join(if_modified_since_, value);
+  } else if (same_word(name, "if-unmodified-since")) {
+    join(if_unmodified_since_, value);
+  } else if (same_word(name, "if-range")) {
+    join(if_range_, value);
+  } else if (same_word(name, "range")) {
+    join(range_, value);
+  }
+}
+
+HttpConditions HttpRequest::conditions() const {
+  // What did not fit is none of the forms that count.
+  const auto whole = [](const auto& t) { return t.too_long() ? std::string_view("?") : t.view(); };
+  return {if_match_.view(),           if_none_match_.view(), whole(if_modified_since_),
+          whole(if_unmodified_since_), whole(if_range_),      whole(range_)};
 }
 
 int HttpRequest::head_ends() {
@@ -138,7 +156,11 @@ int HttpRequest::head_ends() {
   if (host_bad_ || hosts_ > 1 || (hosts_ == 0 && parser_.http_minor > 0)) return fail(400);
   if (parser_.method == HTTP_CONNECT) return fail(405);
   if (status_ != 0) return fail(status_);
+  // RFC 9112 6.1, 6.3: a coding in HTTP/1.0, or behind chunked, makes the end of the body unknown; in front of it, it is
+  // just not understood.
   const bool chunked = parser_.flags & F_CHUNKED;
+  if (codings_ > 0 && (parser_.http_minor == 0 || !chunked)) return fail(400);
+  if (coding_bad_ || codings_ > 1) return fail(501);
   const bool sized = (parser_.flags & F_CONTENTLENGTH) && parser_.content_length > 0;
   body_ = chunked || sized;
   if (sized && parser_.content_length > limits_->body) return fail(413);
@@ -186,24 +208,6 @@ HttpRequest::Step HttpRequest::read(std::span<const uint8_t> bytes, const HttpLi
     }
   }
   return Step::more;
-}
-
-bool HttpRequest::not_modified(std::string_view etag, int64_t modified) const {
-  std::string_view list = none_match_.view();
-  if (!list.empty()) {  // If-Modified-Since does not count then; the comparison is weak (RFC 9110 13.1.2)
-    if (list == "*") return true;
-    while (!list.empty()) {
-      const size_t comma = std::min(list.find(','), list.size());
-      std::string_view tag = trimmed(list.substr(0, comma));
-      if (tag.starts_with("W/")) tag.remove_prefix(2);
-      if (tag == etag) return true;
-      list.remove_prefix(std::min(comma + 1, list.size()));
-    }
-    return false;
-  }
-  if (modified_since_.view().empty() || modified_since_.too_long()) return false;
-  const int64_t since = parse_http_date(modified_since_.view());
-  return since >= 0 && modified <= since;
 }
 
 std::string_view HttpRequest::path(PathRoom& room) const {

@@ -10,6 +10,8 @@
 #include <span>
 #include <string_view>
 
+#include "apps/http_select.h"
+
 namespace sluice::apps {
 
 struct HttpLimits {
@@ -53,12 +55,12 @@ class HttpRequest {
   bool begun() const { return begun_; }           // at least one byte of a request was read
   unsigned status() const { return status_; }     // bad: 4xx or 5xx
   bool get() const { return parser_.method == HTTP_GET; }
-  bool head() const { return parser_.method == HTTP_HEAD; }
+  bool head() const { return parser_.method == HTTP_HEAD && !target_.view().empty(); }  // known once the target begins
   bool keep_alive() const { return keep_alive_; }
   bool has_body() const { return body_; }
-  bool conditional() const { return !none_match_.view().empty() || !modified_since_.view().empty(); }
-  // If-None-Match and If-Modified-Since say that the client has this version (RFC 9110 13.2.2).
-  bool not_modified(std::string_view etag, int64_t modified) const;
+  bool options() const { return parser_.method == HTTP_OPTIONS; }
+  // As they came; good until reset().
+  HttpConditions conditions() const;
   std::string_view target() const { return target_.view(); }
   // The target's path without its query, percent-decoded into `room` if there is something to decode. Empty: not one that
   // a resource can have.
@@ -69,6 +71,7 @@ class HttpRequest {
   static const http_parser_settings& callbacks();
   int fail(unsigned status);
   void field_ends();
+  void keep(std::string_view name, std::string_view value);
   int head_ends();
   unsigned why(std::span<const uint8_t> bytes, size_t used) const;
 
@@ -77,11 +80,12 @@ class HttpRequest {
   uint64_t head_bytes_, body_bytes_;
   unsigned status_;
   uint8_t hosts_;
-  bool begun_, in_head_, value_began_, keep_alive_, body_, expects_, host_bad_, complete_;
+  uint8_t codings_;                      // Transfer-Encoding fields
+  bool begun_, in_head_, value_began_, keep_alive_, body_, expects_, host_bad_, coding_bad_, complete_;
   ShortText<kTarget> target_;
   ShortText<20> field_;
-  ShortText<256> value_, none_match_;
-  ShortText<32> modified_since_;
+  ShortText<256> value_, if_match_, if_none_match_;
+  ShortText<64> if_modified_since_, if_unmodified_since_, if_range_, range_;
 };
 
 }  // namespace sluice::apps

@@ -35,11 +35,20 @@ struct ServiceCounters {
   uint64_t connections() const { return accepted.get() - ended.get(); }
 };
 
-// Counts the slices that refer to a service's memory: while there are any, it must not be destroyed.
-class Held final : public app::Keeper {
+// A keeper that is counted up as well as down.
+class Counted : public app::Keeper {
  public:
+  virtual void add() = 0;
+
+ protected:
+  ~Counted() = default;
+};
+
+// Counts the slices that refer to a service's memory: while there are any, it must not be destroyed.
+class Held final : public Counted {
+ public:
+  void add() override { slices_++; }
   void release() override { slices_--; }
-  void add(uint32_t n) { slices_ += n; }
   uint64_t slices() const { return slices_; }
 
  private:

@@ -113,7 +113,7 @@ Status Services::check(const std::vector<ServiceConfig>& configs) const {
   return {};
 }
 
-Result<Services::Prepared> Services::prepare(std::vector<ServiceConfig> configs) {
+Result<Services::Prepared> Services::prepare(std::vector<ServiceConfig> configs, int64_t unix_now) {
   if (Status s = check(configs); !s) return Error{s.error()};
   Prepared p;
   p.parts_->running = running_.size();
@@ -121,7 +121,7 @@ Result<Services::Prepared> Services::prepare(std::vector<ServiceConfig> configs)
     const auto old = std::find_if(running_.begin(), running_.end(), [&](const auto& e) { return e->config == c; });
     std::shared_ptr<const HttpContent> content;
     if (c.kind == ServiceKind::http) {
-      auto made = HttpContent::make(c.name, c.http);
+      auto made = HttpContent::make(c.name, c.http, unix_now);
       if (!made) return Error{made.error()};
       content = std::move(*made);
     }

@@ -55,8 +55,8 @@ class Services {
     std::unique_ptr<Parts> parts_;
   };
 
-  // Error: one sentence, naming the service. Nothing has changed.
-  Result<Prepared> prepare(std::vector<ServiceConfig> configs);
+  // Error: one sentence, naming the service. Nothing has changed. `unix_now`: seconds since 1970.
+  Result<Prepared> prepare(std::vector<ServiceConfig> configs, int64_t unix_now);
   // `p` is of the last commit's state: nothing else was committed in between.
   void commit(Prepared p, Duration drain);
   // Every 200 ms or so: brings on what waited, and destroys what has finished.

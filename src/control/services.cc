@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "control/access_log.h"
+#include "control/commands.h"
 #include "control/translate.h"
 
 namespace sluice::control {
@@ -22,7 +23,7 @@ ServiceControl::ServiceControl(engine::Box& box)
       }) {}
 
 Result<ServiceControl::Prepared> ServiceControl::prepare(const config::Model& m) {
-  auto services = set_.prepare(service_configs(m));
+  auto services = set_.prepare(service_configs(m), static_cast<int64_t>(unix_now()));
   if (!services) return Error{services.error()};
   Prepared p{std::move(*services), udp_bindings(m), false};
   p.changes = p.services.changes() || !same(p.udp, udp_);

@@ -22,6 +22,7 @@ Status Box::start() {
   if (b.state != Impl::State::made) return Error{"the box was started before: make a new one"};
   if (!b.snapshot) return Error{"the box has no snapshot: publish one before it starts"};
   if (!b.tap_error.empty()) return Error{b.tap_error};
+  b.set_wall_clocks();
   if (Status s = b.start_ports(); !s) return s;
   b.state = Impl::State::running;
   if (b.options.virtual_time) return {};
@@ -102,9 +103,16 @@ std::vector<port::Event> Box::maintain() {
   Impl& b = *impl_;
   if (b.threads()) b.watch_lcores();
   if (b.state == Impl::State::running) b.upkeep_ports();
+  b.set_wall_clocks();
   b.upkeep_shed();
   b.release_retired();
   return std::exchange(b.events, {});
+}
+
+// With virtual time, the lcores' clock is the wall's: a replay's is its capture's.
+void Box::Impl::set_wall_clocks() {
+  if (options.virtual_time || state == State::stopped) return;
+  for (auto& s : stacks) s->set_wall_offset(Clock::get().wall_offset());
 }
 
 void Box::Impl::watch_lcores() {

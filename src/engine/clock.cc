@@ -23,6 +23,12 @@ Instant Clock::kernel_now() {
   return {int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec};
 }
 
+Duration Clock::wall_offset() const {
+  timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return Instant{int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec} - now();
+}
+
 // EAL rounds the rate that it estimates to 10 MHz, which is off by up to 0.2%: a fresh measurement against
 // the kernel's clock over 10 ms is good to a few parts in a million.
 Clock::Clock() {

@@ -21,6 +21,9 @@ class Clock {
     return {base_ns_ + static_cast<int64_t>(static_cast<unsigned __int128>(since) * scale_ >> 32)};
   }
 
+  // What now() lacks to the time since 1970, UTC: changes when the system's clock is set or slewed. Any thread.
+  Duration wall_offset() const;
+
   static Instant kernel_now();  // CLOCK_MONOTONIC: a system call or nearly
 
  private:

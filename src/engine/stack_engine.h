@@ -36,6 +36,7 @@ class StackEngine final : public Engine, private stack::StackOut, private stack:
   void set_tap(uint16_t port, port::Port* tap) { tap_[port].store(tap, std::memory_order_release); }
 
   // Any thread.
+  void set_wall_offset(Duration d) { host_->set_wall_offset(d); }  // not after release()
   const Account& account() const { return account_; }
   unsigned held() const { return held_.load(std::memory_order_relaxed); }
   unsigned held_by_tcp() const { return held_by_tcp_.load(std::memory_order_relaxed); }

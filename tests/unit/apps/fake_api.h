@@ -161,6 +161,7 @@ class FakeApi final : public app::Api {
   }
 
   uint32_t send_buffer = 65536;
+  int64_t wall_offset = 4'000'000'000 * kSecond - 1000 * kSecond;  // it begins in the year 2096
   unsigned refuse_sends = 0;                   // the next sends are full, whatever the room
   unsigned refuse_connects = 0;
   unsigned refuse_buffers = 0;
@@ -171,6 +172,7 @@ class FakeApi final : public app::Api {
   // --- app::Api
 
   int64_t now() const override { return now_; }
+  int64_t wall_clock() const override { return now_ + wall_offset; }
   Outcome listen(const Endpoint& at, const app::Options&, uint64_t user, app::Listener& out) override {
     if (refuse_listens) return Outcome::no_memory;
     for (const auto& [l, o] : listeners_)

@@ -38,7 +38,7 @@ inline std::optional<HttpResponse> take_response(std::string_view& s, bool to_he
     lines.remove_prefix(eol + 2);
   }
   size_t n = 0;
-  if (r.status != 304 && !to_head) {
+  if (r.status != 304 && r.status != 204 && !to_head) {
     if (!r.field.contains("content-length")) return std::nullopt;
     n = static_cast<size_t>(std::atoll(r.field["content-length"].c_str()));
   }

@@ -30,6 +30,8 @@ class Folder {
   std::filesystem::path path_;
 };
 
+inline constexpr int64_t kLoaded = 4'000'000'000;  // when files are read: when the FakeApi begins
+
 inline ServiceConfig http_config() {
   ServiceConfig c;
   c.name = "web";
@@ -43,7 +45,7 @@ inline ServiceConfig http_config() {
 struct HttpHarness {
   explicit HttpHarness(const ServiceConfig& c = http_config(), EventLog* log = nullptr)
       : pages(std::make_shared<HttpPages>()),
-        http(std::make_unique<Http>(c, 1, log, std::move(HttpContent::make(c.name, c.http).value()), pages)) {
+        http(std::make_unique<Http>(c, 1, log, std::move(HttpContent::make(c.name, c.http, kLoaded).value()), pages)) {
     api.add(*http);
   }
   ~HttpHarness() {

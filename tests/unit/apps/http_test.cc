@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include "apps/http_date.h"
 #include "tests/unit/apps/http_fixture.h"
 
 namespace sluice::apps {
@@ -99,6 +100,12 @@ TEST(Http, WhatIsWrongIsToldAndEndsTheConnection) {
       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400},
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400},
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n", 400},
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400},
+      {"POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nHost: a\r\nIf-Match: " + longish + "\r\n\r\n", 431},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + longish, 413},
   };
@@ -124,7 +131,6 @@ TEST(Http, OtherMethodsAreRefusedAndTheirBodiesThrownAway) {
       "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nGET /\r\n3\r\nabc\r\n0\r\nTrailer: "
       "x\r\n\r\n",
       "DELETE /x HTTP/1.1\r\nHost: a\r\n\r\n",
-      "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
       "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
   };
   for (const std::string& b : bodies) {
@@ -132,10 +138,75 @@ TEST(Http, OtherMethodsAreRefusedAndTheirBodiesThrownAway) {
     const auto all = responses(h.api.received(c));
     ASSERT_EQ(all.size(), 2u) << b;
     EXPECT_EQ(all[0].status, 405u);
-    EXPECT_EQ(all[0].field.at("allow"), "GET, HEAD");
+    EXPECT_EQ(all[0].field.at("allow"), "GET, HEAD, OPTIONS");
     EXPECT_FALSE(all[0].close());
     EXPECT_EQ(all[1].status, 200u);
   }
+}
+
+TEST(Http, OptionsSayWhatThereIs) {
+  HttpHarness h;
+  for (const char* target : {"*", "/any"}) {
+    const HttpResponse r = h.get("OPTIONS " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_EQ(r.status, 204u);
+    EXPECT_EQ(r.field.at("allow"), "GET, HEAD, OPTIONS");
+    EXPECT_FALSE(r.field.contains("content-length")) << "RFC 9110 8.6: never in a 204";
+  }
+}
+
+TEST(Http, NothingFollowsTheFieldsOfAnAnswerToHead) {
+  HttpHarness h;
+  for (const char* request : {"HEAD / HTTP/1.1\r\n\r\n", "HEAD /%zz HTTP/1.1\r\nHost: a\r\n\r\n",
+                              "HEAD / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n"}) {
+    const std::string s = h.api.received(h.ask(request));
+    EXPECT_TRUE(s.starts_with("HTTP/1.1 4")) << s;
+    EXPECT_TRUE(s.ends_with("\r\n\r\n")) << s;
+  }
+}
+
+TEST(Http, EveryAnswerHasTheDate) {
+  HttpHarness h;
+  h.api.wall_offset = (784111777 - 1000) * FakeApi::kSecond;  // it began 1000 seconds before
+  const std::string all = get("/") + get("/") + get("/", "If-None-Match: *\r\n") + get("/", "Range: bytes=1-2\r\n") +
+                          "PUT / HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\n\r\nBREW\r\n\r\n";
+  for (const char* date : {"Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT"}) {
+    const auto r = responses(h.api.received(h.ask(all)));
+    ASSERT_EQ(r.size(), 7u);
+    const unsigned status[] = {200, 200, 304, 206, 405, 204, 501};
+    for (size_t i = 0; i < r.size(); i++) {
+      EXPECT_EQ(r[i].status, status[i]);
+      EXPECT_EQ(r[i].field.at("date"), date) << r[i].status;
+    }
+    h.api.advance(FakeApi::kSecond);
+  }
+  h.api.wall_offset -= 3600 * FakeApi::kSecond;  // the system's clock is set back
+  EXPECT_EQ(h.get(get("/")).field.at("date"), "Sun, 06 Nov 1994 07:49:39 GMT");
+}
+
+// What is sent stays as it is until it is acknowledged: FakeApi compares.
+TEST(Http, AClientThatAcknowledgesNothingGetsTheDateOfItsRequest) {
+  ServiceConfig c = http_config();
+  c.http.send_timeout = {};
+  c.http.keepalive_timeout = {};
+  c.connections = 128;
+  HttpHarness h(c);
+  std::vector<std::pair<Conn, std::string>> stalled;
+  for (int second = 0; second < 100; second++) {
+    const Conn conn = h.api.accept(80);
+    h.api.deliver(conn, get("/") + get("/missing/" + std::to_string(second), "If-Match: x\r\n"));
+    h.api.run();
+    stalled.push_back({conn, http_date(h.api.wall_clock() / FakeApi::kSecond)});
+    h.api.advance(FakeApi::kSecond);
+  }
+  for (size_t i = 0; i < stalled.size(); i++) {
+    h.settle(stalled[i].first);
+    const auto all = responses(h.api.received(stalled[i].first));
+    ASSERT_EQ(all.size(), 2u);
+    EXPECT_EQ(all[0].body, "hello\n");
+    EXPECT_TRUE(i >= 30 || all[0].field.at("date") == stalled[i].second) << i;
+  }
+  h.api.advance(FakeApi::kSecond);
+  EXPECT_EQ(h.get(get("/later")).field.at("date"), http_date(h.api.wall_clock() / FakeApi::kSecond));
 }
 
 TEST(Http, AGetMayHaveABody) {
@@ -259,7 +330,7 @@ TEST(HttpPage, AReaderNeverSeesAVersionThatIsBeingWritten) {
   for (int i = 0; i < 200000; i++) {
     HttpPage::Version* v = page.acquire();
     const Response& r = v->response();
-    const std::string_view body(r.text.data() + r.head, r.body);
+    const std::string_view body(r.text.data() + r.fields, r.body);
     torn += r.body == 0 || body.front() != body.back();
     v->release();
   }

@@ -170,7 +170,7 @@ struct Box {
       : services(1, [this](unsigned, const std::function<void(Host&)>& f) { return f(node.apps()), true; }),
         node(w, address, Wire::Node::config(), slices) {}
   void set(std::vector<ServiceConfig> c, Duration drain = Duration::seconds(5)) {
-    auto p = services.prepare(std::move(c));
+    auto p = services.prepare(std::move(c), 1'000'000'000);
     ASSERT_TRUE(p.ok()) << p.error();
     services.commit(std::move(*p), drain);
   }
