@@ -51,6 +51,9 @@ struct Sent {
   Meta meta;
   Octets frame;
   uint64_t ol_flags = 0;
+  uint64_t l2 = 0, l3 = 0, l4_length = 0, segment = 0;  // mbuf->tx_offload
+  std::vector<const uint8_t*> refers;  // where the bytes are that its mbufs do not have themselves
+  unsigned mbufs = 1;
   RingKind kind() const { return meta.kind; }
   Octets ip() const { return tail(frame, meta.l3); }
   Octets l4() const { return tail(frame, meta.l4); }
@@ -167,14 +170,21 @@ class Lab : public ::testing::Test, public stack::StackOut, public stack::RouteQ
   }
 
   void emit(rte_mbuf* m) override {
-    Sent s{stash(m), octets_of(m), m->ol_flags};
-    EXPECT_EQ(m->nb_segs, 1);
-    EXPECT_EQ(m->next, nullptr);
+    Sent s{stash(m), {}, m->ol_flags, m->l2_len, m->l3_len, m->l4_len, m->tso_segsz, {}, m->nb_segs};
+    EXPECT_TRUE(s.mbufs == 1 || config.tx.segments > 1);
+    unsigned mbufs = 0;
+    for (const rte_mbuf* part = m; part; part = part->next, mbufs++) {
+      s.frame = s.frame + octets_of(part);
+      if (!RTE_MBUF_DIRECT(part)) s.refers.push_back(rte_pktmbuf_mtod(part, const uint8_t*));
+    }
+    EXPECT_EQ(mbufs, m->nb_segs);
+    EXPECT_EQ(s.frame.size(), m->pkt_len);
     PortAccount& row = account.row(m->port);
     if (s.kind() == RingKind::refuse) row.drop(s.meta.reason);
     else row.forwarded.add(1);
     out.push_back(std::move(s));
-    rte_pktmbuf_free(m);
+    if (ports_keep) in_ports.push_back(m);
+    else rte_pktmbuf_free(m);
   }
   void exception(rte_mbuf* m) override {
     account.row(m->port).consumed.add(1);
@@ -272,6 +282,8 @@ class Lab : public ::testing::Test, public stack::StackOut, public stack::RouteQ
   std::deque<Sent> out, to_host, handed_over;
   uint16_t theirs = UINT16_MAX;
   uint64_t rx_flags = 0;  // what the port says of the frame
+  bool ports_keep = false;          // what they are given …
+  std::vector<rte_mbuf*> in_ports;  // … here
   unsigned wakeups = 0;
 
  protected:
