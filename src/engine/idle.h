@@ -5,8 +5,12 @@
 // A wake-up that brought no work (a timer, the control thread) goes straight back to sleep: only work starts
 // the sequence anew. A descriptor that is readable time and again without bringing any (a device in trouble)
 // is not listened to until work comes by itself: the lcore polls with short sleeps instead of spinning.
+//
+// Spinning that has not brought work so many times running is left out, and tried again from time to time: the link is
+// not that busy, or what brings the work (a NAPI thread, say) waits for this very core.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 
@@ -31,13 +35,19 @@ class Idle {
   // After a turn that handled so many packets.
   Step after(unsigned handled, Instant now) {
     if (handled) {
+      if (slept_) in_vain_ = std::min(in_vain_ + 1, kInVain);
+      else if (spun_) in_vain_ = 0;
+      slept_ = spun_ = false;
       idle_since_ = Instant::never();
       poll_ = kPollShort;
       false_alarms_ = 0;
       return Step::turn;
     }
     if (busy_) return Step::turn;
-    if (idle_since_ == Instant::never()) idle_since_ = now;
+    if (idle_since_ == Instant::never()) {
+      spun_ = in_vain_ < kInVain || ++left_out_ % kTriedAgain == 0;
+      idle_since_ = spun_ ? now : now - kPause;
+    }
     const Duration idle = now - idle_since_;
     return idle < kSpin ? Step::turn : idle < kPause ? Step::pause : Step::sleep;
   }
@@ -47,6 +57,7 @@ class Idle {
 
   // How long to sleep; 0: not at all, the deadline is there.
   Duration length(Instant now, Instant deadline, bool must_poll) {
+    slept_ = true;
     Duration d = must_poll ? poll_ : kLongest;
     if (must_poll && poll_ < kPollLong) poll_ = poll_ * 2 < kPollLong ? poll_ * 2 : kPollLong;
     if (deadline <= now) return {};
@@ -54,8 +65,10 @@ class Idle {
   }
 
  private:
-  static constexpr unsigned kFalseAlarms = 16;
+  static constexpr unsigned kFalseAlarms = 16, kInVain = 16, kTriedAgain = 32;
   bool busy_;
+  bool spun_ = false, slept_ = false;  // since there was nothing
+  unsigned in_vain_ = 0, left_out_ = 0;
   unsigned false_alarms_ = 0;
   Instant idle_since_ = Instant::never();
   Duration poll_ = kPollShort;

@@ -54,7 +54,9 @@ void Intake::observe(Instant now, bool governed, shed::Load load) {
   if (level_->level != level) __atomic_store_n(&level_->level, level, __ATOMIC_RELAXED);
 }
 
-// Sets each class's part of the ring. Returns whether the gate of the rest was shut lately.
+// Sets each class's part of the ring. Returns whether the gate of the rest was shut lately. A ring that ran dry all the same was
+// too small for the time between two runs of what fills it, as where NAPI has a thread on the lcore's core: then the rest
+// has twice its part.
 bool Intake::gate(Instant now, bool on, const Seen& seen) {
   sluice_queue& q = *in_front_;
   const uint32_t room = on ? room_ : 0;
@@ -62,7 +64,8 @@ bool Intake::gate(Instant now, bool on, const Seen& seen) {
   if (room && room == q.room && full_ && seen.waiting.used + kMaxBurst >= q.rest) look_until_ = now + kLook;
   else if (!room || (look_until_ != Instant::never() && now >= look_until_)) look_until_ = Instant::never();
   const bool look = look_until_ != Instant::never();
-  const uint32_t rest = look ? SLUICE_GATE_REST_OVERLOADED(room) : SLUICE_GATE_REST(room);
+  ran_dry_ = look && (ran_dry_ || !taken_);
+  const uint32_t rest = look ? SLUICE_GATE_REST_OVERLOADED(room) * (1 + ran_dry_) : SLUICE_GATE_REST(room);
   if (q.rest != rest) __atomic_store_n(&q.rest, rest, __ATOMIC_RELAXED);
   if (q.room != room) __atomic_store_n(&q.room, room, __ATOMIC_RELAXED);
   return look;

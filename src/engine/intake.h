@@ -88,6 +88,7 @@ class Intake {
   unsigned taken_ = 0, passed_ = 0;
   bool full_ = false;                 // the last burst was
   Instant look_until_ = Instant::never();  // never(): no gate was shut lately
+  bool ran_dry_ = false;              // since then
   uint32_t shown_ = 0;                // the highest level since then: the gate's changes from frame to frame
   float handed_on_ = 0;
   std::atomic<bool> native_view_{false};

@@ -102,7 +102,7 @@ class Lab(object):
     """Three namespaces, and what runs in them. The box is put in the middle by a subclass."""
     name = ""
     sheds = False
-    napi_first = True
+    napi_first = False
 
     def __init__(self, threaded):
         self.threaded = threaded
@@ -167,9 +167,8 @@ class Lab(object):
         self.spawn("s", PEER, "serve", "198.18.2.10:80", "--cpu", str(SENDER))
 
     def thread_napi(self):
-        """The box's NAPI in kernel threads, on the box's CPU. First: they go before whatever runs there, as receive
-        interrupts do. Left to the fair scheduler, they get half of an overloaded core, and frames wait in veth's small
-        ring for a time slice of milliseconds."""
+        """The box's NAPI in kernel threads, on the box's CPU, left to the fair scheduler as the kernel makes them. First: they
+        go before whatever runs there, as interrupts do."""
         for i in (self.a, self.b):
             self.within("b", "sh", "-c", "echo 1 > /sys/class/net/%s/threaded" % i)
         self.napi = until(lambda: len(napi_threads(self.a)) and napi_threads(self.a) + napi_threads(self.b), 5, "NAPI threads")

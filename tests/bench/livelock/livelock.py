@@ -161,8 +161,8 @@ def main():
     ap.add_argument("--seconds", type=float, help="of a step (default 2.5)")
     ap.add_argument("--setting", choices=sorted(SETTINGS), help="one of the two")
     ap.add_argument("--out", default=os.path.join(lab.BUILD, "livelock"), help="folder of CSV and PNG")
-    ap.add_argument("--napi", choices=["first", "fair"], default="first",
-                    help="how NAPI's threads are scheduled beside the box's own work: before it (SCHED_FIFO), or as any other thread")
+    ap.add_argument("--napi", choices=["fair", "first"], default="fair",
+                    help="how the scheduler treats NAPI's threads beside the box's own work: as any other thread (the default), or before it (SCHED_FIFO)")
     ap.add_argument("--nice", type=int, default=0, help="priority of all that is measured, where the machine has other work")
     a = ap.parse_args()
     if os.geteuid() != 0:

@@ -25,6 +25,31 @@ TEST(Idle, OnlyWorkStartsAnew) {
   EXPECT_EQ(idle.after(0, at(100'002)), Idle::Step::turn);
 }
 
+TEST(Idle, LeavesOutSpinningThatBringsNothing) {
+  Idle idle(false);
+  int64_t t = 0;
+  const auto sleeps_at_once = [&] { return idle.after(0, at(t += 1000)) == Idle::Step::sleep; };
+  const auto work_after_sleep = [&] {
+    idle.after(0, at(t += 1000));
+    idle.length(at(t), Instant::never(), false);
+    idle.after(1, at(t += 1000));
+  };
+  for (int i = 0; i < 16; ++i) work_after_sleep();
+  EXPECT_TRUE(sleeps_at_once());
+  EXPECT_EQ(idle.after(0, at(t + 1)), Idle::Step::sleep) << "and stays there, if a timer brings nothing";
+  idle.after(1, at(t));
+  unsigned spun = 0;
+  for (int i = 0; i < 64; ++i) {
+    spun += !sleeps_at_once();
+    idle.length(at(t), Instant::never(), false);
+    idle.after(1, at(t));
+  }
+  EXPECT_EQ(spun, 2u) << "tried again now and then";
+  while (sleeps_at_once()) idle.after(1, at(t));
+  idle.after(1, at(t + 10));
+  EXPECT_FALSE(sleeps_at_once()) << "it brought work: that is what spinning is for";
+}
+
 TEST(Idle, BusyNeverSleeps) {
   Idle idle(true);
   for (int64_t t = 0; t < 10; ++t) EXPECT_EQ(idle.after(0, at(t * 1'000'000)), Idle::Step::turn);

@@ -199,6 +199,36 @@ TEST_F(ShedTest, AProgramIsGivenTheLevelAndTheWorkerJudgesNothing) {
   EXPECT_EQ(in_front.level, 0u) << "nothing is left behind";
 }
 
+// The gate of a program in front (bpf/maps.h): little room for the rest in an overload, but no less than the lcore
+// works off between two runs of what fills the ring.
+TEST_F(ShedTest, TheGateOfTheRestIsNarrowUntilTheRingRunsDry) {
+  constexpr uint32_t kRing = 512;
+  sluice_queue in_front{};
+  BoxOptions o;
+  o.virtual_time = true;
+  make(o);
+  lan->program = &in_front;
+  lan->ring_size = kRing;
+  settle();
+  introduce_hosts();
+  EXPECT_EQ(in_front.room, kRing);
+  EXPECT_EQ(in_front.rest, SLUICE_GATE_REST(kRing)) << "bursts fit";
+  for (uint16_t i = 0; i < SLUICE_GATE_REST(kRing); ++i) lan->feed(to_wan(i));
+  turn();
+  EXPECT_EQ(in_front.rest, SLUICE_GATE_REST_OVERLOADED(kRing)) << "it was shut";
+  EXPECT_EQ(in_front.level, SLUICE_LEVEL_LOOK);
+  while (lan->waiting()) turn();
+  EXPECT_EQ(in_front.rest, SLUICE_GATE_REST_OVERLOADED(kRing));
+  turn();
+  EXPECT_EQ(in_front.rest, 2 * SLUICE_GATE_REST_OVERLOADED(kRing)) << "there was nothing left to do";
+  lan->feed(to_wan(1));
+  turn();
+  EXPECT_EQ(in_front.rest, 2 * SLUICE_GATE_REST_OVERLOADED(kRing));
+  pass(Duration::seconds(1));
+  EXPECT_EQ(in_front.rest, SLUICE_GATE_REST(kRing));
+  EXPECT_EQ(in_front.level, 0u);
+}
+
 TEST_F(ShedTest, ABlockedSourceIsDroppedAtLevelNothing) {
   make_router();
   ASSERT_TRUE(box->shed().lists().add({.prefix = *parse_prefix("198.18.1.0/28"), .action = SLUICE_ACTION_BLOCK},
