@@ -67,16 +67,19 @@ json call(Context& c, const std::vector<Verb>& verbs, const json& req) {
   return it->run(c, p);
 }
 
-json answer_one(Context& c, const std::vector<Verb>& verbs, const json& req) {
-  if (!req.is_object()) return error_object(nullptr, {kInvalidRequest, "a request must be an object"});
-  const bool notification = !req.contains("id");
-  json id = notification ? json(nullptr) : req["id"];
-  if (!id.is_null() && !id.is_string() && !id.is_number())
-    return error_object(nullptr, {kInvalidRequest, "the field 'id' must be a string, a number or null"});
+using Poll = std::function<std::optional<json>()>;
+
+struct Response {
+  json object;  // null: none
+  Poll later;   // null: object is it
+};
+
+// The response to a request, if its result is there.
+std::optional<json> respond(const json& id, bool notification, const Poll& result) {
   try {
-    json result = call(c, verbs, req);
-    if (notification) return nullptr;
-    return {{"jsonrpc", "2.0"}, {"id", id}, {"result", std::move(result)}};
+    auto r = result();
+    if (!r) return std::nullopt;
+    return notification ? json(nullptr) : json{{"jsonrpc", "2.0"}, {"id", id}, {"result", std::move(*r)}};
   } catch (const RpcError& e) {
     return error_object(id, e);
   } catch (const std::exception& e) {
@@ -84,8 +87,34 @@ json answer_one(Context& c, const std::vector<Verb>& verbs, const json& req) {
   }
 }
 
+Response answer_one(Context& c, const std::vector<Verb>& verbs, const json& req) {
+  if (!req.is_object()) return {error_object(nullptr, {kInvalidRequest, "a request must be an object"}), nullptr};
+  const bool notification = !req.contains("id");
+  json id = notification ? json(nullptr) : req["id"];
+  if (!id.is_null() && !id.is_string() && !id.is_number())
+    return {error_object(nullptr, {kInvalidRequest, "the field 'id' must be a string, a number or null"}), nullptr};
+  try {
+    return {*respond(id, notification, [&] { return std::optional(call(c, verbs, req)); }), nullptr};
+  } catch (const Unfinished& u) {
+    return {nullptr, [id, notification, poll = u.poll] { return respond(id, notification, poll); }};
+  }
+}
+
+// All there is by now: whether nothing is left to come.
+bool complete(std::vector<Response>& all) {
+  bool whole = true;
+  for (Response& r : all) {
+    if (!r.later) continue;
+    auto object = r.later();
+    whole &= object.has_value();
+    if (object) r = {std::move(*object), nullptr};
+  }
+  return whole;
+}
+
 // Names of ports, rules and files may hold any bytes: an answer is always valid UTF-8.
 std::string dump(const json& j) {
+  if (j.is_null()) return "";
   return j.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -137,20 +166,28 @@ void Params::finish() const {
   }
 }
 
-std::string answer_line(Context& c, const std::vector<Verb>& verbs, std::string_view line) {
-  json req = json::parse(line, nullptr, false);
+Reply answer_line(Context& c, const std::vector<Verb>& verbs, std::string_view line) {
+  const json req = json::parse(line, nullptr, false);
   if (req.is_discarded()) return dump(error_object(nullptr, {kParseError, "the line is not valid JSON"}));
-  if (!req.is_array()) {
-    json r = answer_one(c, verbs, req);
-    return r.is_null() ? "" : dump(r);
-  }
-  if (req.empty() || req.size() > kMaxBatch)
+  if (req.is_array() && (req.empty() || req.size() > kMaxBatch))
     return dump(error_object(
         nullptr, {kInvalidRequest, "a batch holds 1 to " + std::to_string(kMaxBatch) + " requests"}));
-  json out = json::array();
-  for (const json& r : req)
-    if (json a = answer_one(c, verbs, r); !a.is_null()) out.push_back(std::move(a));
-  return out.empty() ? "" : dump(out);
+  std::vector<Response> all;
+  if (req.is_array())
+    for (const json& one : req) all.push_back(answer_one(c, verbs, one));
+  else
+    all.push_back(answer_one(c, verbs, req));
+  Reply r;
+  r.later = [batch = req.is_array(), all = std::move(all)]() mutable -> std::optional<std::string> {
+    if (!complete(all)) return std::nullopt;
+    if (!batch) return dump(all.front().object);
+    json out;
+    for (Response& one : all)
+      if (!one.object.is_null()) out.push_back(std::move(one.object));
+    return dump(out);
+  };
+  if (auto now = r.later()) return *now;
+  return r;
 }
 
 }  // namespace sluice::control

@@ -4,10 +4,13 @@
 
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "control/reply.h"
 
 namespace sluice::control {
 
@@ -17,6 +20,10 @@ struct RpcError {  // thrown by verbs; ends as the response's error object
   int code;
   std::string message;
   json data = nullptr;
+};
+
+struct Unfinished {  // thrown by verbs whose work goes on elsewhere
+  std::function<std::optional<json>()> poll;  // the result once there is one; may throw RpcError
 };
 
 // The parameters of one call. Each getter names the method and the field in what it throws; finish() refuses
@@ -48,7 +55,7 @@ struct Verb {
   json (*run)(Context&, Params&);
 };
 
-// Answers one line; empty for a notification.
-std::string answer_line(Context& c, const std::vector<Verb>& verbs, std::string_view line);
+// Answers one line.
+Reply answer_line(Context& c, const std::vector<Verb>& verbs, std::string_view line);
 
 }  // namespace sluice::control

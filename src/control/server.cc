@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -26,6 +27,7 @@ struct Client {
   size_t scanned = 0, sent = 0;  // bytes of `in` known to hold no LF; bytes of `out` already written
   bool closing = false;          // after `out` is written
   bool peer_done = false;
+  Reply::Later later;            // of a request that is not answered yet
 };
 
 std::string error_line(int code, const char* text) {
@@ -152,6 +154,16 @@ struct Server::Impl {
     }
   }
 
+  // Whether nothing is owed to the client any more.
+  bool settle(Client& c) {
+    if (!c.later) return true;
+    auto text = c.later();
+    if (!text) return false;
+    c.later = nullptr;
+    answer(c, std::move(*text));
+    return true;
+  }
+
   // One request at most: the next client has its turn first.
   bool serve_one(Client& c) {
     if (c.closing) return false;
@@ -173,28 +185,36 @@ struct Server::Impl {
       c.closing = true;
       return false;
     }
-    if (!line.empty()) answer(c, handler(line));
-    return c.in.find('\n') != std::string::npos;
+    if (!line.empty()) {
+      Reply r = handler(line);
+      c.later = std::move(r.later);
+      if (!c.later) answer(c, std::move(r.text));
+    }
+    return !c.later && c.in.find('\n') != std::string::npos;
+  }
+
+  void drop(Client& c) {
+    const int fd = c.fd;
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
+    close(fd);
+    clients.erase(fd);
   }
 
   // Returns whether the client has another whole request waiting.
   bool turn_client(Client& c) {
+    const bool settled = settle(c);
     if (!c.out.empty()) write_out(c);
     bool more = false;
-    if (c.out.empty() && !c.closing) {
+    if (settled && c.out.empty() && !c.closing) {
       read_in(c);
       more = serve_one(c);
-      write_out(c);
     }
-    bool done = c.out.empty() && (c.closing || (c.peer_done && !more));
-    if (done) {
-      int fd = c.fd;
-      epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
-      close(fd);
-      clients.erase(fd);
+    write_out(c);
+    if (!c.later && c.out.empty() && (c.closing || (c.peer_done && !more))) {
+      drop(c);
       return false;
     }
-    watch(c.fd, c.out.empty() ? EPOLLIN : EPOLLOUT, EPOLL_CTL_MOD);
+    watch(c.fd, c.later ? 0u : c.out.empty() ? uint32_t{EPOLLIN} : uint32_t{EPOLLOUT}, EPOLL_CTL_MOD);
     return more;
   }
 };
@@ -242,13 +262,24 @@ int Server::fd() const {
 size_t Server::clients() const {
   return impl_->clients.size();
 }
+bool Server::waiting() const {
+  return std::any_of(impl_->clients.begin(), impl_->clients.end(), [](const auto& c) { return c.second.later != nullptr; });
+}
 
 void Server::turn() {
+  for (auto it = impl_->clients.begin(); it != impl_->clients.end();) {
+    Client& c = (it++)->second;
+    if (c.later && impl_->turn_client(c)) impl_->watch(c.fd, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
+  }
   epoll_event ev[64];
   int n = epoll_wait(impl_->epoll_fd, ev, 64, 0);
   for (int i = 0; i < n; i++) {
     if (ev[i].data.fd == impl_->listen_fd) {
       impl_->accept_all();
+      continue;
+    }
+    if (auto it = impl_->clients.find(ev[i].data.fd); it != impl_->clients.end() && it->second.later) {
+      if (ev[i].events & (EPOLLHUP | EPOLLERR)) impl_->drop(it->second);
       continue;
     }
     // A pipelining client is served a bounded number of requests before the others have their turn;

@@ -3,7 +3,8 @@
 // else anything: requests, clients and output queues are bounded, and a client with unread output is not
 // read from.
 //
-// Single-threaded: everything happens inside turn(), called when fd() is readable.
+// Single-threaded: everything happens inside turn(), called when fd() is readable, and every few milliseconds while
+// waiting().
 #pragma once
 
 #include <functional>
@@ -12,6 +13,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "control/reply.h"
 
 namespace sluice::control {
 
@@ -26,8 +28,8 @@ struct ServerOptions {
 
 class Server {
  public:
-  // Answers one line; an empty answer sends nothing (a notification).
-  using Handler = std::function<std::string(std::string_view line)>;
+  // Answers one line. Where it answers later, the client's next lines wait, and other clients do not.
+  using Handler = std::function<Reply(std::string_view line)>;
 
   // A socket that somebody answers on is an error; one that is dead is replaced.
   static Result<std::unique_ptr<Server>> listen(const ServerOptions& o, Handler handler);
@@ -35,6 +37,7 @@ class Server {
 
   int fd() const;
   void turn();
+  bool waiting() const;  // for an answer that comes later
   // Sends what is queued for at most `ms`: the answer to `stop` must get out.
   void flush(int ms);
   size_t clients() const;

@@ -5,7 +5,6 @@
 namespace sluice::control {
 namespace {
 
-using shed::ListEntry;
 using shed::Origin;
 using View = shed::PrefixList::View;
 
@@ -19,32 +18,6 @@ std::optional<View> entry_at(const shed::PrefixList& lists, size_t position) {
   std::optional<View> v;
   lists.visit(position, 1, [&](const View& x) { v = x; });
   return v;
-}
-
-std::vector<View> by_command(const shed::PrefixList& lists) {
-  std::vector<View> all;
-  all.reserve(lists.size(Origin::command, SLUICE_ACTION_BLOCK) + lists.size(Origin::command, SLUICE_ACTION_ALLOW));
-  lists.visit(0, lists.size(), [&](const View& v) {
-    if (v.from == Origin::command) all.push_back(v);
-  });
-  return all;
-}
-
-// `kept` and behind them `fresh` instead of what there is by command. The list knows one end for all that comes at once;
-// those that have another get it back afterwards, in place, which cannot fail: they are there.
-Status rewrite(shed::PrefixList& lists, const std::vector<View>& kept, std::vector<ListEntry> fresh, Instant until) {
-  std::vector<ListEntry> all;
-  all.reserve(kept.size() + fresh.size());
-  for (const View& v : kept) all.push_back(v.entry);
-  all.insert(all.end(), fresh.begin(), fresh.end());
-  if (Status s = lists.replace(Origin::command, std::move(all), until); !s) return s;
-  if (std::all_of(kept.begin(), kept.end(), [&](const View& v) { return v.until == until; })) return {};
-  const auto less = [](const ListEntry& a, const ListEntry& b) { return before(a.prefix, b.prefix); };
-  std::sort(fresh.begin(), fresh.end(), less);
-  for (const View& v : kept)
-    if (v.until != until && !std::binary_search(fresh.begin(), fresh.end(), v.entry, less))
-      if (Status s = lists.add(v.entry, Origin::command, v.until); !s) return s;
-  return {};
 }
 
 }  // namespace
@@ -66,24 +39,6 @@ std::optional<View> entry_of(const shed::PrefixList& lists, const Prefix& p, Ori
     if (v.entry.prefix == p && v.from == from) found = v;
   });
   return found;
-}
-
-Status load_entries(shed::PrefixList& lists, sluice_action action, const std::vector<Prefix>& prefixes, Instant until, bool replace) {
-  std::vector<View> kept = by_command(lists);
-  if (replace) std::erase_if(kept, [&](const View& v) { return v.entry.action == action; });
-  std::vector<ListEntry> fresh;
-  fresh.reserve(prefixes.size());
-  for (const Prefix& p : prefixes) fresh.push_back({p, action});
-  return rewrite(lists, kept, std::move(fresh), until);
-}
-
-Result<size_t> clear_entries(shed::PrefixList& lists, sluice_action action) {
-  std::vector<View> kept = by_command(lists);
-  const size_t before = kept.size();
-  std::erase_if(kept, [&](const View& v) { return v.entry.action == action; });
-  if (kept.size() == before) return size_t{0};
-  if (Status s = rewrite(lists, kept, {}, Instant::never()); !s) return Error{s.error()};
-  return before - kept.size();
 }
 
 config::PrefixReader* PrefixLoad::piece_of(uint64_t number, sluice_action action, Instant now) {

@@ -23,12 +23,6 @@ std::optional<shed::PrefixList::View> entry_of(const shed::PrefixList& lists, co
 // Position of the first entry that is not before this prefix.
 size_t position_of(const shed::PrefixList& lists, const Prefix& p);
 
-// Adds entries by command, all at one moment for the packets; `replace`: instead of those by command with the same action.
-// Entries of the other action, and their ends, stay.
-Status load_entries(shed::PrefixList& lists, sluice_action action, const std::vector<Prefix>& prefixes, Instant until, bool replace);
-// Removes all entries by command with that action; returns how many there were.
-Result<size_t> clear_entries(shed::PrefixList& lists, sluice_action action);
-
 // A list that comes in pieces, so that reading it holds up nobody. One at a time.
 class PrefixLoad {
  public:

@@ -21,6 +21,7 @@ namespace sluice::daemon {
 namespace {
 
 constexpr long kUpkeepNs = 200'000'000;
+constexpr int kWaitingMs = 5;      // between two looks whether an answer that comes later is there
 constexpr unsigned kTicksAMetric = 5;  // /metrics is a second old at most
 
 double monotonic_seconds() {
@@ -54,7 +55,7 @@ class ControlLoop {
   void run() {
     while (!c_.stop_requested) {
       epoll_event ev[8];
-      int n = epoll_wait(epoll_, ev, 8, -1);
+      int n = epoll_wait(epoll_, ev, 8, server_.waiting() ? kWaitingMs : -1);
       for (int i = 0; i < n; i++) {
         if (ev[i].data.fd == signals_)
           on_signal();
@@ -63,6 +64,7 @@ class ControlLoop {
         else
           server_.turn();
       }
+      if (n == 0) server_.turn();
     }
   }
 
@@ -150,7 +152,7 @@ int run(const RunOptions& o) {
   // The socket comes first: a second sluiced on the same one must not touch any port.
   control::Context* context = nullptr;
   auto server = control::Server::listen(so, [&](std::string_view line) {
-    return context ? control::answer_line(*context, control::verbs(), line) : std::string();
+    return context ? control::answer_line(*context, control::verbs(), line) : control::Reply();
   });
   if (!server) {
     spdlog::error("{}", server.error());

@@ -1,9 +1,11 @@
 // All entries of the prefix lists, in order of address: by family, address, length, origin. Sorted runs of bounded length,
-// so that a single change moves kilobytes, whatever there is in all. Control thread.
+// so that a single change moves kilobytes, whatever there is in all. A run that is made never changes, so a copy of all
+// entries costs a pointer each run, and may be read by another thread while this one changes.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "base/endian.h"
@@ -69,10 +71,10 @@ class Entries {
   class Cursor {
    public:
     explicit operator bool() const { return run_ < all_->runs_.size(); }
-    const Entry& operator*() const { return all_->runs_[run_][index_]; }
+    const Entry& operator*() const { return (*all_->runs_[run_])[index_]; }
     const Entry* operator->() const { return &**this; }
     Cursor& operator++() {
-      if (++index_ == all_->runs_[run_].size()) run_++, index_ = 0;
+      if (++index_ == all_->runs_[run_]->size()) run_++, index_ = 0;
       return *this;
     }
 
@@ -94,11 +96,13 @@ class Entries {
 
   void put(const Entry& e);         // in the place of one of the same prefix and origin
   bool take(const Entry& key);
-  void assign(std::vector<Entry> sorted);  // without duplicates
+  void assign(const std::vector<Entry>& sorted);  // without duplicates
 
  private:
+  using Run = std::vector<Entry>;
   static constexpr size_t kRun = 512;
-  std::vector<std::vector<Entry>> runs_;  // none is empty
+  static std::shared_ptr<const Run> made(Run r) { return std::make_shared<const Run>(std::move(r)); }
+  std::vector<std::shared_ptr<const Run>> runs_;  // none is empty
   size_t size_ = 0;
 };
 

@@ -20,7 +20,7 @@ constexpr SharedArray::Shape kShapes[] = {
 Result<std::unique_ptr<ListMemory>> ListMemory::create(bool kernel) {
   std::unique_ptr<ListMemory> self(new ListMemory(kernel));
   if (!kernel) return self;
-  // An outer map is made after the pattern of an inner one. That of the groups, which is small, is kept for grace().
+  // An outer map is made after the pattern of an inner one.
   for (unsigned kind : {kSlots4, kGroups, kList6}) {
     SharedArray::Shape like = kShapes[kind];
     if (like.any_length) like.entries = 1;
@@ -29,10 +29,11 @@ Result<std::unique_ptr<ListMemory>> ListMemory::create(bool kernel) {
     auto outer = SharedArray::make_outer(like.name, *pattern);
     if (!outer) return Error{outer.error()};
     self->outer_[kind] = std::move(outer).value();
-    if (kind != kGroups) continue;
-    if (Status s = self->outer_[kind].put(0, *pattern); !s) return Error{s.error()};
-    self->inner_[kind][0] = std::move(pattern).value();
+    if (kind == kGroups) self->in_fence_ = std::move(pattern).value();
   }
+  auto fence = SharedArray::make_outer("fence", self->in_fence_);
+  if (!fence) return Error{fence.error()};
+  self->fence_ = std::move(fence).value();
   return self;
 }
 
@@ -75,7 +76,7 @@ Status ListMemory::want_list6(unsigned slot, uint32_t buckets) {
 
 void ListMemory::grace() {
   // Whatever is put into an outer map, even what is there already, makes the kernel wait for its programs.
-  if (kernel_) (void)outer_[kGroups].put(0, inner_[kGroups][0]).ok();
+  if (kernel_) (void)fence_.put(0, in_fence_).ok();
   if (quiesce_) quiesce_();
 }
 

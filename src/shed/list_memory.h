@@ -1,7 +1,8 @@
 // The memory of the prefix lists: two slots, each of slots4, groups and list6 (bpf/maps.h), made when they are first
 // needed, so that a box without lists pays nothing.
 //
-// Threads: control thread; the pointers of slot() also any lcore, which reads those of the slot in force.
+// Threads: control thread, and of the slot that is not in force a builder's thread; the pointers of slot() also any lcore,
+// which reads those of the slot in force.
 #pragma once
 
 #include <atomic>
@@ -31,7 +32,7 @@ class ListMemory {
   Status want_slots4(unsigned slot);
   Status want_groups(unsigned slot, uint32_t n);
   Status want_list6(unsigned slot, uint32_t buckets);  // a power of two
-  // Returns when no verdict still looks at what was taken out of use before the call.
+  // Returns when no verdict still looks at what was taken out of use before the call. Control thread alone.
   void grace();
   // For verdicts in user space: returns after every lcore has left its current turn.
   void set_quiesce(std::function<void()> f) { quiesce_ = std::move(f); }
@@ -49,6 +50,7 @@ class ListMemory {
   const bool kernel_;
   SharedArray outer_[3];     // kernel: array-of-maps of slots4, groups, list6
   SharedArray inner_[3][2];
+  SharedArray fence_, in_fence_;  // kernel: an array-of-maps for grace() alone, and what is in it
   Slot slots_[2];
   std::function<void()> quiesce_;
 };

@@ -1,64 +1,50 @@
-// Entries are kept twice: in order, with origins and ends (entries.h), for people and for building; and compiled, what is
-// in force of each prefix, in one of two slots of shared memory (table4.h, table6.h), for verdicts. A single change is
-// compiled in place. What cannot be (all entries of an origin; a new length of IPv6 prefixes; no room left in the slot)
-// is compiled into the other slot, and control.lists is turned to it. Whatever can fail comes before the first word that
-// a verdict sees.
+// Entries are kept twice: in order, with origins and ends (list_contents.h), for people and for building; and compiled, what
+// is in force of each prefix, in one of two slots of shared memory (list_slot.h), for verdicts. A single change is
+// compiled in place. What cannot be (many entries at once; no room left in the slot) is compiled into the other slot, and
+// control.lists is turned to it. Whatever can fail comes before the first word that a verdict sees.
+//
+// Theory of operation of a build. A thread of its own makes the contents after the change, from a copy of the entries
+// (which costs next to nothing: entries.h), and compiles them. Single changes go on meanwhile, in the slot in force, and
+// are written down. When the thread is done, the control thread makes them again in the new contents and their slot, in
+// which nobody looks yet, and turns control.lists. Few entries are built without a thread.
 #include "shed/prefix_list.h"
 
 #include <algorithm>
 #include <atomic>
-#include <numeric>
+#include <new>
+#include <system_error>
+#include <thread>
 
-#include "shed/entries.h"
+#include "shed/list_contents.h"
 #include "shed/list_memory.h"
-#include "shed/table4.h"
-#include "shed/table6.h"
+#include "shed/list_slot.h"
 
 namespace sluice::shed {
 
 namespace {
 
-// What there is, by prefixes, however many origins a prefix has; but for `by`.
-struct Tally {
-  uint32_t lengths6[129] = {};
-  size_t prefixes4 = 0, prefixes6 = 0;
-  uint32_t long_blocks = 0;  // of IPv4: /24s with a longer prefix inside, which may need a group
-  size_t by[3][SLUICE_ACTIONS] = {};
+constexpr size_t kFew = 20'000;         // entries that are built in a few milliseconds
+constexpr size_t kFewAtOnce = 4096;     // that end in place, at a time
+
+struct Change {
+  Entry entry;
+  bool gone;
 };
 
-Tally tally(const Entries& all) {
-  Tally t;
-  const Entry* before = nullptr;
-  uint32_t block = UINT32_MAX;
-  for (auto c = all.begin(); c; ++c) {
-    const Entry& e = *c;
-    t.by[static_cast<unsigned>(e.from)][e.action]++;
-    if (before && before->same_prefix(e)) continue;
-    before = &e;
-    if (e.family == 6) {
-      t.prefixes6++;
-      t.lengths6[e.len]++;
-      continue;
-    }
-    t.prefixes4++;
-    if (e.len > 24 && e.first4() >> 8 != block) {
-      block = e.first4() >> 8;
-      t.long_blocks++;
-    }
-  }
-  return t;
-}
+// In the order of its parts: what to do, what the thread makes of it, what happens meanwhile.
+struct Build {
+  Entries base;
+  std::vector<Batch> batches;
+  Instant now{};
+  bool for_room = false;
 
-unsigned lengths_in_use(const Tally& t) {
-  return static_cast<unsigned>(std::count_if(std::begin(t.lengths6), std::end(t.lengths6), [](auto n) { return n > 0; }));
-}
+  Contents contents;
+  Status status;
+  std::atomic<bool> ready{false};
 
-Status check(const ListEntry& e) {
-  if (e.prefix.addr.none() || e.prefix.len > e.prefix.addr.bits()) return Error{"'" + to_string(e.prefix) + "' is no prefix"};
-  if (e.action <= SLUICE_ACTION_NONE || e.action >= SLUICE_ACTIONS)
-    return Error{to_string(e.prefix) + " is given no action: block or allow"};
-  return {};
-}
+  std::vector<Change> meanwhile;
+  std::shared_ptr<PrefixList::Outcome> outcome = std::make_shared<PrefixList::Outcome>();
+};
 
 PrefixList::View view_of(const Entry& e) {
   return {{e.prefix(), static_cast<sluice_action>(e.action)}, e.from, e.until};
@@ -67,265 +53,286 @@ PrefixList::View view_of(const Entry& e) {
 }  // namespace
 
 struct PrefixList::Impl {
-  Impl(std::unique_ptr<ListMemory> m, sluice_control* c, uint64_t k0, uint64_t k1)
-      : memory(std::move(m)), control(c), key{k0, k1}, table4(*memory), table6(*memory, key) {}
-
-  Status limits(size_t entries_then, const Tally& t) const;
-  Tally changed(const Entry& prefix, bool was_there) const;
-  Status show(const Entry& prefix, const Tally& t);
-  Status show6(const Entry& prefix, const Tally& t);
-  Status rebuild(const Entries& e, const Tally& t);
-  Status adopt(std::vector<Entry> sorted);
-  Status replace(std::vector<Entry> fresh, unsigned origins);
-  bool take(const Entry& key);
-  std::vector<Prefix> wholly_blocked(size_t at_most) const;
-  bool knows_length(uint8_t len) const;
-  bool long_neighbour(const Entry& e) const;
-  const sluice_list_info& info() const { return control->list[control->lists]; }
-  void done(const Tally& t) {
-    counts = t;
-    blocked = {};
-    if (used) used(entries.size() > 0);
+  Impl(std::unique_ptr<ListMemory> m, sluice_control* c, const sluice_cookie_key& key)
+      : memory(std::move(m)), control(c), slots{{*memory, 0, c->list[0], key}, {*memory, 1, c->list[1], key}} {}
+  ~Impl() {
+    stop = true;
+    if (thread.joinable()) thread.join();
   }
+
+  const Entries& entries() const { return contents.entries(); }
+  Status show(const Entry& prefix);
+  bool take(const Entry& key);
+  void log(const Entry& e, bool gone) {
+    if (build) build->meanwhile.push_back({e, gone});
+  }
+  void done();
+
+  void compile(Build& b);
+  void begin(std::vector<Batch> batches, Instant now);
+  void launch();
+  void more_room();
+  void settle(Instant now);
+  Result<bool> catch_up(Build& b, Instant now);
+  Status build_now(std::vector<Batch> batches, Instant now);
+  void wait();
+
+  std::vector<Prefix> wholly_blocked(size_t at_most) const;
 
   std::unique_ptr<ListMemory> memory;
   sluice_control* const control;
-  const sluice_cookie_key key;
-  Entries entries;
-  Tally counts;
-  Table4 table4;
-  Table6 table6;
-  Instant soonest = Instant::never();
+  ListSlot slots[2];
+  Contents contents;
+  size_t bytes = 0;  // when no build was under way last
+  Status no_room;    // how the last build for more room ended
   std::function<void(bool)> used;
   struct {  // the last answer of blocked(), until something changes
     size_t at_most = 0;
     std::vector<Prefix> prefixes;
   } blocked;
+  std::unique_ptr<Build> build;
+  std::atomic<bool> stop{false};
+  std::thread thread;
 };
 
-// Another prefix longer than /24 in the same /24.
-bool PrefixList::Impl::long_neighbour(const Entry& e) const {
-  const Entry block = e.around(24, Origin{});
-  for (auto c = entries.from(block); c && block.holds(*c); ++c)
-    if (c->len > 24 && !c->same_prefix(e)) return true;
-  return false;
+void PrefixList::Impl::done() {
+  blocked = {};
+  if (used) used(entries().size() > 0);
 }
 
-Status PrefixList::Impl::limits(size_t entries_then, const Tally& t) const {
-  if (entries_then > kMost)
-    return Error{"the lists hold at most " + std::to_string(kMost) + " prefixes, and this would make " +
-                 std::to_string(entries_then) + ": remove some, or join them to shorter ones"};
-  if (const unsigned n = lengths_in_use(t); n > SLUICE_MAX_LENGTHS6)
-    return Error{"IPv6 prefixes of " + std::to_string(n) + " lengths are too many, each is looked for in turn: at most " +
-                 std::to_string(SLUICE_MAX_LENGTHS6) + " (bogons have some, too); round some to a common length"};
-  return {};
+// ---- builds
+
+// On any thread; the other slot is out of use.
+void PrefixList::Impl::compile(Build& b) {
+  try {
+    auto made = Contents::after(b.base, b.batches, b.now);
+    if (made) b.contents = std::move(made).value();
+    b.status = made ? Status{} : Status{Error{made.error()}};
+    if (b.status && !stop) b.status = slots[control->lists ^ 1].build(b.contents);
+  } catch (const std::bad_alloc&) {
+    b.status = Error{"out of memory for the prefix lists: free some, or load fewer"};
+  }
+  b.base = {};
+  b.batches.clear();
 }
 
-// ---- the other slot
-
-Status PrefixList::Impl::rebuild(const Entries& e, const Tally& t) {
-  const uint32_t other = control->lists ^ 1;
+void PrefixList::Impl::begin(std::vector<Batch> batches, Instant now) {
+  build = std::make_unique<Build>();
+  build->base = entries();
+  build->batches = std::move(batches);
+  build->now = now;
   memory->grace();
-  sluice_list_info next{};
-  next.key = key;
-  if (t.prefixes4 > 0) {
-    Status s = memory->want_slots4(other);
-    if (s) s = memory->want_groups(other, t.long_blocks + t.long_blocks / 4);
-    if (!s) return s;
-  }
-  uint32_t buckets = Table6::buckets_for(t.prefixes6);
-  Table6 fresh6(*memory, key);
-  for (bool built = t.prefixes6 == 0; !built; buckets *= 2) {
-    if (buckets > ListMemory::kMostBuckets) return Error{"the list of IPv6 prefixes is full: remove some"};
-    if (Status s = memory->want_list6(other, buckets); !s) return s;
-    built = fresh6.build(other, buckets, e);
-  }
-  if (t.prefixes4 > 0) {
-    table4.build(other, e);
-    next.has4 = 1;
-    next.groups = memory->slot(other).group_count;
-  }
-  if (t.prefixes6 > 0) {
-    table6 = fresh6;
-    next.has6 = 1;
-    next.mask6 = fresh6.mask();
-    for (int len = 128; len >= 0; len--)
-      if (t.lengths6[len] > 0) next.length6[next.lengths6++] = static_cast<uint8_t>(len);
-  }
-  control->list[other] = next;
-  std::atomic_ref(control->lists).store(other, std::memory_order_release);
-  return {};
 }
 
-// All of `sorted` instead of what there is.
-Status PrefixList::Impl::adopt(std::vector<Entry> sorted) {
-  Instant next = Instant::never();
-  for (const Entry& e : sorted) next = std::min(next, e.until);
-  Entries fresh;
-  fresh.assign(std::move(sorted));
-  const Tally t = tally(fresh);
-  Status s = limits(fresh.size(), t);
-  if (s) s = rebuild(fresh, t);
-  if (!s) return s;
-  entries = std::move(fresh);
-  soonest = next;
-  done(t);
-  return {};
+void PrefixList::Impl::launch() {
+  bytes = slots[control->lists].memory_bytes();
+  const auto work = [this, b = build.get()] {
+    compile(*b);
+    b->ready.store(true, std::memory_order_release);
+    b->ready.notify_one();
+  };
+  try {
+    thread = std::thread(work);
+  } catch (const std::system_error&) {  // no thread to be had: slowly, then
+    work();
+  }
 }
 
-// origins: a bit each, of those whose entries go.
-Status PrefixList::Impl::replace(std::vector<Entry> fresh, unsigned origins) {
-  std::stable_sort(fresh.begin(), fresh.end());
-  std::vector<Entry> all;
-  all.reserve(fresh.size() + entries.size());
-  auto kept = entries.begin();
-  for (auto e = fresh.begin(); e != fresh.end() || kept;) {
-    if (kept && origins >> static_cast<unsigned>(kept->from) & 1) {
-      ++kept;
-    } else if (e == fresh.end() || (kept && *kept < *e)) {
-      all.push_back(*kept);
-      ++kept;
-    } else {
-      if (!all.empty() && !(all.back() < *e)) all.pop_back();
-      all.push_back(*e++);
+// What is there, in a slot with more room than this one has.
+void PrefixList::Impl::more_room() {
+  if (build || entries().size() <= kFew) return;
+  begin({}, Instant{});
+  build->for_room = true;
+  launch();
+}
+
+// What changed meanwhile and what ended, in what was built. false: not all has room there, and it is built once more.
+Result<bool> PrefixList::Impl::catch_up(Build& b, Instant now) {
+  ListSlot& slot = slots[control->lists ^ 1];
+  bool room = true;
+  const auto repeat = [&](const std::vector<Change>& all) -> Status {
+    for (const Change& c : all) {
+      if (c.gone && !b.contents.take(c.entry)) continue;
+      if (!c.gone)
+        if (Status s = b.contents.put(c.entry); !s) return s;
+      if (!room) continue;
+      auto shown = slot.show(c.entry, b.contents);
+      if (!shown) return Error{shown.error()};
+      room = *shown;
+    }
+    return {};
+  };
+  if (Status s = repeat(b.meanwhile); !s) return Error{s.error()};
+  b.meanwhile.clear();
+  std::vector<Change> ended;
+  if (b.contents.soonest() <= now)
+    for (const Entry& e : b.contents.due(now, kFewAtOnce)) ended.push_back({e, true});
+  if (Status s = repeat(ended); !s) return Error{s.error()};
+  return room;
+}
+
+// Puts what was built into force, if that is so far.
+void PrefixList::Impl::settle(Instant now) {
+  if (!build || !build->ready.load(std::memory_order_acquire)) return;
+  if (thread.joinable()) thread.join();
+  Status s = build->status;
+  if (s) {
+    auto caught_up = catch_up(*build, now);
+    if (!caught_up) {
+      s = Error{caught_up.error()};
+    } else if (!*caught_up) {
+      build->base = build->contents.entries();
+      build->ready = false;
+      return launch();
     }
   }
-  return adopt(std::move(all));
+  const auto b = std::move(build);
+  if (s) {
+    std::atomic_ref(control->lists).store(control->lists ^ 1, std::memory_order_release);
+    contents = std::move(b->contents);
+    done();
+  }
+  if (b->for_room) no_room = s;
+  b->outcome->status = s;
+  b->outcome->done = true;
+}
+
+// On this thread.
+Status PrefixList::Impl::build_now(std::vector<Batch> batches, Instant now) {
+  begin(std::move(batches), now);
+  const auto outcome = build->outcome;
+  compile(*build);
+  build->ready = true;
+  settle(now);
+  return outcome->status;
+}
+
+void PrefixList::Impl::wait() {
+  while (build) {
+    build->ready.wait(false, std::memory_order_acquire);
+    settle(Instant{});
+  }
 }
 
 // ---- in place
 
-Tally PrefixList::Impl::changed(const Entry& prefix, bool was_there) const {
-  Tally t = counts;
-  const Entry* now = entries.effective(prefix);
-  if ((now != nullptr) == was_there) return t;
-  const auto step = now ? 1u : UINT32_MAX;
-  if (prefix.family == 6) {
-    t.prefixes6 += now ? 1 : -1;
-    t.lengths6[prefix.len] += step;
-  } else {
-    t.prefixes4 += now ? 1 : -1;
-    if (prefix.len > 24 && !long_neighbour(prefix)) t.long_blocks += step;
-  }
-  return t;
+// Makes verdicts see what the contents say of a prefix.
+Status PrefixList::Impl::show(const Entry& prefix) {
+  auto shown = slots[control->lists].show(prefix, contents);
+  if (!shown) return Error{shown.error()};
+  if (*shown) return {};
+  if (!build && entries().size() <= kFew) return build_now({}, Instant{});
+  if (!no_room) return no_room;
+  return Error{"the list is being built with more room: try again in a moment"};
 }
 
-bool PrefixList::Impl::knows_length(uint8_t len) const {
-  const auto& i = info();
-  return std::find(i.length6, i.length6 + i.lengths6, len) != i.length6 + i.lengths6;
-}
-
-// Makes verdicts see what the entries say of a prefix.
-Status PrefixList::Impl::show(const Entry& prefix, const Tally& t) {
-  if (prefix.family == 6) return show6(prefix, t);
-  if (!info().has4 || t.long_blocks > info().groups) return rebuild(entries, t);
-  table4.repaint(prefix, entries);
-  return {};
-}
-
-Status PrefixList::Impl::show6(const Entry& prefix, const Tally& t) {
-  const Entry* e = entries.effective(prefix);
-  const uint32_t action = e ? uint32_t{e->action} : uint32_t{SLUICE_ACTION_NONE};
-  const bool crowded = t.prefixes6 > size_t{table6.mask()} * 6;
-  if (action != SLUICE_ACTION_NONE && (!info().has6 || crowded || !knows_length(prefix.len))) return rebuild(entries, t);
-  return table6.set(prefix, action) ? Status{} : rebuild(entries, t);
-}
-
-bool PrefixList::Impl::take(const Entry& key_of) {
-  const Entry* there = entries.find(key_of);
-  if (!there) return false;
-  const Entry gone = *there;
-  entries.take(gone);
-  Tally t = changed(gone, true);
-  t.by[static_cast<unsigned>(gone.from)][gone.action]--;
-  (void)show(gone, t).ok();  // what is there needs no more room when less of it is shown
-  done(t);
+bool PrefixList::Impl::take(const Entry& key) {
+  if (!contents.take(key)) return false;
+  (void)show(key).ok();  // what is there needs no more room when less of it is shown
+  done();
   return true;
 }
 
 // ---- the list
 
 PrefixList::PrefixList(std::unique_ptr<ListMemory> memory, sluice_control* control, uint64_t k0, uint64_t k1)
-    : impl_(std::make_unique<Impl>(std::move(memory), control, k0, k1)) {}
+    : impl_(std::make_unique<Impl>(std::move(memory), control, sluice_cookie_key{k0, k1})) {}
 PrefixList::~PrefixList() = default;
 
 Status PrefixList::add(const ListEntry& e, Origin from, Instant until) {
   if (Status s = check(e); !s) return s;
   const Entry n(e.prefix, from, e.action, until);
-  Entries& all = impl_->entries;
-  const bool was_there = all.effective(n) != nullptr;
-  const Entry* there = all.find(n);
-  const bool again = there != nullptr;
-  const Entry old = again ? *there : n;
-  all.put(n);
-  Tally t = impl_->changed(n, was_there);
-  if (again) t.by[static_cast<unsigned>(from)][old.action]--;
-  t.by[static_cast<unsigned>(from)][n.action]++;
-  Status s = impl_->limits(all.size(), t);
-  if (s && !(again && old.action == n.action)) s = impl_->show(n, t);
+  const Entry* there = impl_->entries().find(n);
+  const auto old = there ? std::optional(*there) : std::nullopt;
+  Status s = impl_->contents.put(n);
+  if (!s) return s;
+  if (!old || old->action != n.action) s = impl_->show(n);
   if (!s) {
-    again ? all.put(old) : void(all.take(n));
+    if (old)
+      (void)impl_->contents.put(*old).ok();
+    else
+      impl_->contents.take(n);
+    impl_->more_room();
     return s;
   }
-  impl_->soonest = std::min(impl_->soonest, until);
-  impl_->done(t);
+  impl_->log(n, false);
+  if (impl_->slots[impl_->control->lists].tight(impl_->contents.counts())) impl_->more_room();
+  impl_->done();
   return {};
 }
 
 bool PrefixList::remove(const Prefix& p, Origin from) {
-  return !p.addr.none() && p.len <= p.addr.bits() && impl_->take(Entry(p, from));
+  if (p.addr.none() || p.len > p.addr.bits()) return false;
+  const Entry key(p, from);
+  if (!impl_->take(key)) return false;
+  impl_->log(key, true);
+  return true;
+}
+
+Status PrefixList::replace(std::vector<Batch> batches) {
+  impl_->wait();
+  return impl_->build_now(std::move(batches), Instant{});
 }
 
 Status PrefixList::replace(Origin from, std::vector<ListEntry> all, Instant until) {
-  std::vector<Entry> fresh;
-  fresh.reserve(all.size());
-  for (const ListEntry& e : all) {
-    if (Status s = check(e); !s) return s;
-    fresh.emplace_back(e.prefix, from, e.action, until);
+  std::vector<Batch> one;
+  one.push_back({from, std::move(all), kAllActions, until});
+  return replace(std::move(one));
+}
+
+Result<std::shared_ptr<const PrefixList::Outcome>> PrefixList::begin(Batch batch, Instant now) {
+  if (impl_->build) return Error{"another list is being put into force; try again in a moment"};
+  const bool few = impl_->entries().size() + batch.come.size() <= kFew;
+  std::vector<Batch> one;
+  one.push_back(std::move(batch));
+  impl_->begin(std::move(one), now);
+  std::shared_ptr<const Outcome> outcome = impl_->build->outcome;
+  if (!few) {
+    impl_->launch();
+  } else {
+    impl_->compile(*impl_->build);
+    impl_->build->ready = true;
+    impl_->settle(now);
   }
-  return impl_->replace(std::move(fresh), 1u << static_cast<unsigned>(from));
+  return outcome;
 }
 
-Status PrefixList::replace(Origin from, const std::vector<ListEntry>& all, Origin other,
-                           const std::vector<ListEntry>& others) {
-  std::vector<Entry> fresh;
-  fresh.reserve(all.size() + others.size());
-  for (const auto& [list, origin] : {std::pair(&all, from), std::pair(&others, other)})
-    for (const ListEntry& e : *list) {
-      if (Status s = check(e); !s) return s;
-      fresh.emplace_back(e.prefix, origin, e.action);
-    }
-  return impl_->replace(std::move(fresh), 1u << static_cast<unsigned>(from) | 1u << static_cast<unsigned>(other));
+bool PrefixList::building() const {
+  return impl_->build != nullptr;
 }
 
-// A look at all entries, but only when one is due.
+void PrefixList::settle(Instant now) {
+  impl_->settle(now);
+}
+
+// A look at all entries, but only when one is due. What ends during a build is not written down: what comes of that is
+// looked through before it is in force.
 size_t PrefixList::expire(Instant now) {
-  if (now < impl_->soonest) return 0;
-  constexpr size_t kTooManyOneByOne = 4096;
-  std::vector<Entry> due, kept;
+  Contents& c = impl_->contents;
+  if (now < c.soonest()) return 0;
+  const size_t before = impl_->entries().size();
   Instant next = Instant::never();
   size_t n = 0;
-  for (auto c = impl_->entries.begin(); c; ++c) {
-    if (c->until > now) {
-      next = std::min(next, c->until);
-    } else if (n++ < kTooManyOneByOne) {
-      due.push_back(*c);
+  for (auto e = impl_->entries().begin(); e; ++e)
+    if (e->until <= now)
+      n++;
+    else
+      next = std::min(next, e->until);
+  if (n > kFewAtOnce && !impl_->build) {
+    if (before > kFew) {
+      impl_->begin({}, now);
+      impl_->launch();
+      return 0;
     }
+    if (impl_->build_now({}, now)) return n;
   }
-  if (n > kTooManyOneByOne) {
-    for (auto c = impl_->entries.begin(); c; ++c)
-      if (c->until > now) kept.push_back(*c);
-    if (impl_->adopt(std::move(kept))) return n;
-    // No memory: some now, the others next time.
-    next = now;
-  }
-  for (const Entry& e : due) impl_->take(e);
-  impl_->soonest = next;
-  return due.size();
+  for (const Entry& e : c.due(now, kFewAtOnce)) impl_->take(e);
+  c.set_soonest(n > kFewAtOnce ? now : next);  // the others next time
+  return before - impl_->entries().size();
 }
 
 Instant PrefixList::next_expiry() const {
-  return impl_->soonest;
+  return impl_->contents.soonest();
 }
 
 void PrefixList::when_used(std::function<void(bool)> f) {
@@ -333,26 +340,27 @@ void PrefixList::when_used(std::function<void(bool)> f) {
 }
 
 size_t PrefixList::size() const {
-  return impl_->entries.size();
+  return impl_->entries().size();
 }
 
 size_t PrefixList::size(Origin from, sluice_action a) const {
-  return a < SLUICE_ACTIONS ? impl_->counts.by[static_cast<unsigned>(from)][a] : 0;
+  return a < SLUICE_ACTIONS ? impl_->contents.counts().by[static_cast<unsigned>(from)][a] : 0;
 }
 
 size_t PrefixList::memory_bytes() const {
-  return impl_->entries.bytes() + impl_->memory->bytes(impl_->control->lists, impl_->table4.groups_used(), size_t{impl_->table6.mask()} + 1);
+  const Impl& i = *impl_;
+  return i.entries().bytes() + (i.build ? i.bytes : i.slots[i.control->lists].memory_bytes());
 }
 
 void PrefixList::visit(size_t from, size_t n, const std::function<void(const View&)>& f) const {
-  for (auto c = impl_->entries.at(from); c && n > 0; ++c, n--) f(view_of(*c));
+  for (auto c = impl_->entries().at(from); c && n > 0; ++c, n--) f(view_of(*c));
 }
 
 std::optional<PrefixList::View> PrefixList::find(const IpAddr& a) const {
   if (a.none()) return {};
   const Entry host(Prefix{a, static_cast<uint8_t>(a.bits())}, Origin{});
   for (unsigned len = a.bits() + 1; len-- > 0;)
-    if (const Entry* e = impl_->entries.effective(host.around(static_cast<uint8_t>(len), Origin{}))) return view_of(*e);
+    if (const Entry* e = impl_->entries().effective(host.around(static_cast<uint8_t>(len), Origin{}))) return view_of(*e);
   return {};
 }
 
@@ -365,11 +373,11 @@ std::vector<Prefix> PrefixList::blocked(size_t at_most) const {
 
 std::vector<Prefix> PrefixList::Impl::wholly_blocked(size_t at_most) const {
   std::vector<Entry> allowed;
-  for (auto c = entries.begin(); c; ++c)
+  for (auto c = entries().begin(); c; ++c)
     if (c->action == SLUICE_ACTION_ALLOW) allowed.push_back(*c);
   std::vector<std::vector<Entry>> by_length(129);
   const Entry *before = nullptr, *taken = nullptr;
-  for (auto c = entries.begin(); c; ++c) {
+  for (auto c = entries().begin(); c; ++c) {
     const Entry& e = *c;
     const bool shadowed = before && before->same_prefix(e);
     before = &e;

@@ -90,7 +90,8 @@ Result<std::unique_ptr<Shed>> Shed::create(const Keys& keys, bool kernel) {
 Status Shed::set_policy(const Policy& p, unsigned queues) {
   Status s = check(p);
   if (s && (p.lists != impl_->policy.lists || p.bogons != impl_->policy.bogons))
-    s = impl_->lists->replace(Origin::file, p.lists, Origin::bogon, bogons(p.bogons));
+    s = impl_->lists->replace({{.from = Origin::file, .come = p.lists, .go = kAllActions},
+                               {.from = Origin::bogon, .come = bogons(p.bogons), .go = kAllActions}});
   if (!s) return s;
   impl_->policy = p;
   impl_->queues = queues;
@@ -143,6 +144,7 @@ port::ShedMaps Shed::maps() const {
 }
 
 void Shed::maintain(Instant now, Instant kernel_now) {
+  impl_->lists->settle(now);
   impl_->lists->expire(now);
   if (now >= impl_->next_generation) {
     if (impl_->next_generation != Instant{}) impl_->hints->turn();

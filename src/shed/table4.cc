@@ -16,10 +16,9 @@ void publish(T& word, T value, std::memory_order order = std::memory_order_relax
 
 }  // namespace
 
-void Table4::build(unsigned i, const Entries& all) {
-  slot_ = i;
-  slots_ = memory_.slot(i).slots4.load(std::memory_order_relaxed);
-  groups_ = memory_.slot(i).groups.load(std::memory_order_relaxed);
+void Table4::build(const Entries& all) {
+  slots_ = memory_.slot(slot_).slots4.load(std::memory_order_relaxed);
+  groups_ = memory_.slot(slot_).groups.load(std::memory_order_relaxed);
   used_ = 0;
   free_.clear(), waiting_.clear();
   fresh_ = true;
@@ -114,26 +113,25 @@ void Table4::flush() {
 }
 
 void Table4::set_slots(uint32_t first, uint32_t end, uint32_t action) {
-  auto& written = written_[slot_];
   for (uint32_t n = first, next; n < end; n = next) {
     next = std::min(end, (n | 255) + 1);
-    if (action == SLUICE_ACTION_NONE && !written[n >> 8]) continue;
+    if (action == SLUICE_ACTION_NONE && !written_[n >> 8]) continue;
     if (!fresh_) {
       for (uint32_t i = n; i < next; i++) set_slot(i, action);
       continue;
     }
     std::fill(slots_->slot + n, slots_->slot + next, action);
     if (action != SLUICE_ACTION_NONE)
-      written.set(n >> 8);
+      written_.set(n >> 8);
     else if (next - n == 256)
-      written.reset(n >> 8);
+      written_.reset(n >> 8);
   }
 }
 
 void Table4::set_slot(uint32_t number, uint32_t value) {
   uint32_t& slot = slots_->slot[number];
   if (slot == value) return;
-  if (value != SLUICE_ACTION_NONE) written_[slot_].set(number >> 8);
+  if (value != SLUICE_ACTION_NONE) written_.set(number >> 8);
   if (!fresh_ && slot >= SLUICE_ACTIONS) waiting_.push_back(slot - SLUICE_ACTIONS);
   publish(slot, value, std::memory_order_release);
 }

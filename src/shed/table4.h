@@ -16,11 +16,11 @@ namespace sluice::shed {
 
 class Table4 {
  public:
-  explicit Table4(ListMemory& memory) : memory_(memory) {}
+  Table4(ListMemory& memory, unsigned slot) : memory_(memory), slot_(slot) {}
 
-  // Slot `i`, of unknown content, is written anew. It has slots4, and groups for every /24 with a longer prefix inside.
-  void build(unsigned i, const Entries& all);
-  // A change of `p` in the slot that was built last; the entries are those after it.
+  // The slot, of unknown content, is written anew. It has slots4, and groups for every /24 with a longer prefix inside.
+  void build(const Entries& all);
+  // A change of `p`; the entries are those after it.
   void repaint(const Entry& p, const Entries& all);
   size_t groups_used() const { return used_ - free_.size(); }
 
@@ -39,11 +39,11 @@ class Table4 {
   uint32_t take_group();
 
   ListMemory& memory_;
-  unsigned slot_ = 0;
+  const unsigned slot_;
   sluice_slots4* slots_ = nullptr;
   sluice_group* groups_ = nullptr;
   bool fresh_ = false;  // what the slot holds means nothing
-  std::bitset<SLUICE_SLOTS4_ROWS> written_[2];  // of both slots: rows that hold more than zeros; the others are skipped
+  std::bitset<SLUICE_SLOTS4_ROWS> written_;  // rows that hold more than zeros; the others are skipped
   Block block_{};
   uint32_t used_ = 0;                   // groups that were ever taken
   std::vector<uint32_t> free_, waiting_;  // waiting for a grace period

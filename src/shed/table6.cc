@@ -10,11 +10,11 @@ namespace sluice::shed {
 
 uint32_t Table6::buckets_for(size_t prefixes) {
   const auto wanted = static_cast<uint32_t>(std::bit_ceil(prefixes / 4 + 1));
-  return std::clamp(wanted, 64u, ListMemory::kMostBuckets);
+  return std::clamp(wanted, 1024u, ListMemory::kMostBuckets);
 }
 
-bool Table6::build(unsigned i, uint32_t buckets, const Entries& all) {
-  buckets_ = memory_->slot(i).list6.load(std::memory_order_relaxed);
+bool Table6::build(uint32_t buckets, const Entries& all) {
+  buckets_ = memory_.slot(slot_).list6.load(std::memory_order_relaxed);
   mask_ = buckets - 1;
   std::fill_n(buckets_->fingerprint, size_t{buckets} * 8, 0);
   Entry first6;

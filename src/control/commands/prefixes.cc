@@ -1,5 +1,7 @@
 // block.* and allow.*: the two halves of one list, which differ in the action alone.
 #include <chrono>
+#include <functional>
+#include <memory>
 
 #include "control/commands.h"
 #include "control/span.h"
@@ -136,6 +138,30 @@ json find(Context& c, Params& p) {
   throw RpcError{kConfigError, p.method() + ": refused, nothing has changed", {{"errors", errors}}};
 }
 
+// Puts a batch into force and answers when it is; others are answered meanwhile.
+json in_force(Context& c, const Params& p, shed::Batch batch, std::function<json()> result) {
+  struct Work {
+    shed::Batch batch;
+    std::shared_ptr<const shed::PrefixList::Outcome> outcome;
+  };
+  auto poll = [&box = c.box, method = p.method(), work = std::make_shared<Work>(std::move(batch), nullptr),
+               result = std::move(result)]() -> std::optional<json> {
+    auto& lists = box.shed().lists();
+    lists.settle(box.now());
+    if (!work->outcome) {
+      if (lists.building()) return std::nullopt;  // one with more room
+      auto begun = lists.begin(std::move(work->batch), box.now());
+      if (!begun) throw RpcError{kRefused, method + ": " + begun.error()};
+      work->outcome = *begun;
+    }
+    if (!work->outcome->done) return std::nullopt;
+    if (!work->outcome->status) throw RpcError{kRefused, method + ": " + work->outcome->status.error()};
+    return result();
+  };
+  if (auto now = poll()) return *now;
+  throw Unfinished{poll};
+}
+
 // One request with the whole text, or pieces of it: `more` says that others follow, `load` is the number that the first
 // was answered with. The last one puts them into force, all at one moment.
 json load(Context& c, Params& p, sluice_action action) {
@@ -146,7 +172,10 @@ json load(Context& c, Params& p, sluice_action action) {
   const Instant until = end_in(c, p);
   p.finish();
   const auto begun = std::chrono::steady_clock::now();
-  config::PrefixReader* reader = c.load.piece_of(number, action, c.box.now());
+  auto& lists = c.box.shed().lists();
+  lists.settle(c.box.now());
+  const bool busy = number == 0 && lists.building();
+  config::PrefixReader* reader = busy ? nullptr : c.load.piece_of(number, action, c.box.now());
   if (!reader && number) p.invalid("load", "there is no such load: it took longer than ten seconds between two pieces, or ended");
   if (!reader) throw RpcError{kBusy, p.method() + ": another list is being loaded; try again in a moment"};
   const bool sound = reader->feed(text) && (more || reader->finish());
@@ -159,19 +188,25 @@ json load(Context& c, Params& p, sluice_action action) {
   const config::PrefixFile all = reader->take();
   c.load.end();
   if (all.prefixes.empty()) refuse(p, name + " has no prefixes; " + word(action) + ".clear removes all");
-  auto& lists = c.box.shed().lists();
-  if (Status s = load_entries(lists, action, all.prefixes, until, replace); !s) refuse(p, s.error());
-  const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begun).count();
-  c.log_event({port::Event::Level::info,
-               p.method() + " " + name + ": " + std::to_string(all.prefixes.size()) + (all.prefixes.size() == 1 ? " prefix" : " prefixes")});
-  return {{"loaded", all.prefixes.size()}, {"by_command", lists.size(Origin::command, action)}, {"milliseconds", ms}};
+  shed::Batch batch{.from = Origin::command, .come = {}, .go = replace ? 1u << action : 0u, .until = until};
+  batch.come.reserve(all.prefixes.size());
+  for (const Prefix& x : all.prefixes) batch.come.push_back({x, action});
+  return in_force(c, p, std::move(batch), [&c, &lists, action, begun, n = all.prefixes.size(), what = p.method() + " " + name]() -> json {
+    const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begun).count();
+    c.log_event({port::Event::Level::info, what + ": " + std::to_string(n) + (n == 1 ? " prefix" : " prefixes")});
+    return {{"loaded", n}, {"by_command", lists.size(Origin::command, action)}, {"milliseconds", ms}};
+  });
 }
 
 json clear(Context& c, Params& p, sluice_action action) {
   p.finish();
-  auto n = clear_entries(c.box.shed().lists(), action);
-  if (!n) refuse(p, n.error());
-  return {{"removed", *n}, {"by_configuration", c.box.shed().lists().size(Origin::file, action)}};
+  auto& lists = c.box.shed().lists();
+  const size_t n = lists.size(Origin::command, action);
+  const auto result = [&lists, action, n]() -> json {
+    return {{"removed", n}, {"by_configuration", lists.size(Origin::file, action)}};
+  };
+  if (n == 0) return result();
+  return in_force(c, p, {.from = Origin::command, .come = {}, .go = 1u << action}, result);
 }
 
 }  // namespace

@@ -29,11 +29,23 @@ json broken(Context&, Params&) {
   throw std::runtime_error("out of luck");
 }
 
-const std::vector<Verb> kVerbs = {{"add", "", add}, {"echo", "", echo}, {"broken", "", broken}};
+// Answers when it is asked for the third time.
+json slow(Context& c, Params& p) {
+  const bool fails = p.flag("fails");
+  p.finish();
+  throw Unfinished{[&c, fails, left = 2]() mutable -> std::optional<json> {
+    if (left-- > 0) return std::nullopt;
+    c.calls++;
+    if (fails) throw RpcError{kRefused, "slow: no"};
+    return "done";
+  }};
+}
+
+const std::vector<Verb> kVerbs = {{"add", "", add}, {"echo", "", echo}, {"broken", "", broken}, {"slow", "", slow}};
 
 json ask(const std::string& line) {
   Context c;
-  std::string a = answer_line(c, kVerbs, line);
+  std::string a = answer_line(c, kVerbs, line).text;
   return a.empty() ? json() : json::parse(a);
 }
 int code(const std::string& line) {
@@ -52,8 +64,35 @@ TEST(Rpc, AnswersWithTheSameId) {
 
 TEST(Rpc, ANotificationIsDoneAndNotAnswered) {
   Context c;
-  EXPECT_EQ(answer_line(c, kVerbs, R"({"jsonrpc":"2.0","method":"add"})"), "");
+  EXPECT_EQ(answer_line(c, kVerbs, R"({"jsonrpc":"2.0","method":"add"})").text, "");
   EXPECT_EQ(c.calls, 1);
+}
+
+// What it says in the end, and that it said nothing before.
+std::string awaited(const char* line, Context& c) {
+  const Reply r = answer_line(c, kVerbs, line);
+  EXPECT_TRUE(r.later) << r.text;
+  EXPECT_EQ(r.later(), std::nullopt);
+  return r.later().value_or("nothing");
+}
+
+TEST(Rpc, SomeAnswersComeLater) {
+  Context c;
+  EXPECT_EQ(json::parse(awaited(R"({"jsonrpc":"2.0","id":1,"method":"slow"})", c)), json::parse(R"({"jsonrpc":"2.0","id":1,"result":"done"})"));
+  const json failed = json::parse(awaited(R"({"jsonrpc":"2.0","id":2,"method":"slow","params":{"fails":true}})", c));
+  EXPECT_EQ(failed["error"]["message"], "slow: no");
+  EXPECT_EQ(failed["id"], 2);
+  EXPECT_EQ(c.calls, 2);
+  EXPECT_EQ(awaited(R"({"jsonrpc":"2.0","method":"slow"})", c), "") << "a notification";
+  EXPECT_EQ(c.calls, 3);
+}
+
+TEST(Rpc, ABatchIsAnsweredWhenItsLastRequestIs) {
+  Context c;
+  const json r = json::parse(awaited(R"([{"jsonrpc":"2.0","id":1,"method":"slow"},{"jsonrpc":"2.0","id":2,"method":"add","params":{"a":1}}])", c));
+  ASSERT_EQ(r.size(), 2u);
+  EXPECT_EQ(r[0]["result"], "done");
+  EXPECT_EQ(r[1]["id"], 2);
 }
 
 TEST(Rpc, BadLines) {
@@ -104,7 +143,7 @@ TEST(Rpc, Batches) {
 TEST(Rpc, AnAnswerIsAlwaysUtf8) {
   Context c;
   std::vector<Verb> verbs = {{"raw", "", [](Context&, Params&) { return json(std::string("a\xff") + "b"); }}};
-  std::string a = answer_line(c, verbs, R"({"jsonrpc":"2.0","id":1,"method":"raw"})");
+  std::string a = answer_line(c, verbs, R"({"jsonrpc":"2.0","id":1,"method":"raw"})").text;
   EXPECT_FALSE(json::parse(a, nullptr, false).is_discarded());
 }
 

@@ -11,6 +11,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <utility>
 
 namespace sluice::control {
 namespace {
@@ -27,7 +29,12 @@ class ServerTest : public ::testing::Test {
   std::unique_ptr<Server> listen() {
     auto s = Server::listen(o_, [this](std::string_view l) {
       requests_++;
-      return answer_.empty() ? "re:" + std::string(l) : answer_;
+      if (l == "later") {
+        Reply r;
+        r.later = [this] { return std::exchange(late_, std::nullopt); };
+        return r;
+      }
+      return Reply(answer_.empty() ? "re:" + std::string(l) : answer_);
     });
     EXPECT_TRUE(s.ok()) << (s.ok() ? "" : s.error());
     return s.ok() ? std::move(*s) : nullptr;
@@ -58,6 +65,7 @@ class ServerTest : public ::testing::Test {
   }
 
   std::string dir_, answer_;
+  std::optional<std::string> late_;  // the answer to "later", once there is one
   ServerOptions o_;
   int requests_ = 0;
 };
@@ -92,6 +100,41 @@ TEST_F(ServerTest, PipelinedRequestsAreAllAnsweredInOrder) {
   }
   put(fd, ask);
   EXPECT_EQ(take(*s, fd), want);
+  close(fd);
+}
+
+TEST_F(ServerTest, WhoseAnswerComesLaterHoldsUpNobodyElse) {
+  auto s = listen();
+  int slow = connect(), other = connect();
+  put(slow, "later\nnext\n");
+  EXPECT_EQ(take(*s, slow), "");
+  EXPECT_TRUE(s->waiting());
+  put(other, "hello\n");
+  EXPECT_EQ(take(*s, other), "re:hello\n");
+  EXPECT_EQ(requests_, 2) << "the line behind it waits";
+  late_ = "at last";
+  EXPECT_EQ(take(*s, slow), "at last\nre:next\n");
+  EXPECT_FALSE(s->waiting());
+  close(slow);
+  close(other);
+}
+
+TEST_F(ServerTest, WhoHangsUpIsNotWaitedFor) {
+  auto s = listen();
+  int fd = connect();
+  put(fd, "later\n");
+  EXPECT_EQ(take(*s, fd), "");
+  close(fd);
+  s->turn();
+  s->turn();
+  EXPECT_FALSE(s->waiting());
+  EXPECT_EQ(s->clients(), 0u);
+  fd = connect();
+  put(fd, "later\n");
+  shutdown(fd, SHUT_WR);  // wants the answer all the same
+  EXPECT_EQ(take(*s, fd), "");
+  late_ = "at last";
+  EXPECT_EQ(take(*s, fd), "at last\n<eof>");
   close(fd);
 }
 

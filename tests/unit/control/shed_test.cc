@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <thread>
 
 #include "control/commands.h"
 #include "control/early.h"
@@ -217,10 +218,21 @@ class ShedTest : public BoxTest {
     while (!wan->take().empty()) {
     }
   }
-  json answer(const std::string& method, const json& params) {
+  Reply ask(const std::string& method, const json& params) {
     const json request = {{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", params}};
-    return json::parse(answer_line(*context, verbs(), request.dump()));
+    return answer_line(*context, verbs(), request.dump());
   }
+  // Waits for an answer that comes later, as the control loop does.
+  static json awaited(Reply r) {
+    while (r.later)
+      if (auto text = r.later()) {
+        r = *text;
+      } else {
+        std::this_thread::yield();
+      }
+    return json::parse(r.text);
+  }
+  json answer(const std::string& method, const json& params) { return awaited(ask(method, params)); }
   void level(const json& params) {
     call("shed.level", params);
     settle();  // workers see it in their next turn
@@ -360,6 +372,60 @@ TEST_F(ShedTest, AListInPieces) {
   EXPECT_EQ(call("block.load", {{"text", "113.0/24"}, {"load", first["load"]}})["loaded"], 2);
   EXPECT_EQ(listed(), (Names{"198.51.100.0/24", "203.0.113.0/24"}));
   EXPECT_NE(error("block.load", {{"text", ""}, {"load", first["load"]}}).find("there is no such load"), std::string::npos);
+}
+
+std::string many_prefixes(unsigned n) {
+  std::string text;
+  for (unsigned i = 0; i < n; i++) text += to_string(Ip4::from_host(0x0a000000 + i * 7)) + "\n";
+  return text;
+}
+
+TEST_F(ShedTest, OthersAreServedWhileALargeListIsBuilt) {
+  call("block.add", {{"prefix", "192.0.2.0/24"}});
+  Reply load = ask("block.load", {{"text", many_prefixes(30'000)}});
+  ASSERT_TRUE(load.later) << load.text;
+  // Nobody has asked for the load's answer yet, so it is not in force, however fast the thread was.
+  EXPECT_EQ(call("version")["version"], "test");
+  EXPECT_EQ(call("block.list")["total"], 1);
+  EXPECT_TRUE(passes("10.0.0.7"));
+  EXPECT_FALSE(passes("192.0.2.1"));
+  call("block.add", {{"prefix", "198.51.100.0/24"}});
+  call("block.add", {{"prefix", "2001:db8::/32"}});
+  call("block.remove", {{"prefix", "192.0.2.0/24"}});
+  EXPECT_FALSE(passes("198.51.100.1")) << "a change in between counts at once";
+  EXPECT_TRUE(passes("192.0.2.1"));
+  const json r = awaited(load)["result"];
+  EXPECT_EQ(r["loaded"], 30'000);
+  EXPECT_EQ(r["by_command"], 30'002);
+  EXPECT_FALSE(passes("10.0.0.7"));
+  EXPECT_FALSE(passes("198.51.100.1")) << "and is not lost";
+  EXPECT_TRUE(passes("192.0.2.1"));
+  EXPECT_EQ(call("block.find", {{"address", "2001:db8::1"}})["decides"]["action"], "block");
+}
+
+TEST_F(ShedTest, ASecondLargeListIsRefusedMeanwhile) {
+  Reply load = ask("block.load", {{"text", many_prefixes(30'000)}});
+  ASSERT_TRUE(load.later);
+  const json r = answer("allow.load", {{"text", "192.0.2.1"}});
+  EXPECT_EQ(r["error"]["code"], kBusy);
+  EXPECT_NE(r.dump().find("another list is being loaded; try again in a moment"), std::string::npos) << r;
+  EXPECT_EQ(awaited(load)["result"]["loaded"], 30'000);
+  EXPECT_EQ(call("allow.load", {{"text", "192.0.2.1"}})["loaded"], 1);
+}
+
+TEST_F(ShedTest, WhoAskedMayBeGone) {
+  {
+    Reply load = ask("block.load", {{"text", many_prefixes(30'000)}});
+    ASSERT_TRUE(load.later);
+  }
+  while (call("block.list")["total"] == 0) {
+    box->maintain();
+    std::this_thread::yield();
+  }
+  EXPECT_FALSE(passes("10.0.0.7"));
+  Reply clear = ask("block.clear", json::object());
+  EXPECT_EQ(awaited(clear)["result"]["removed"], 30'000);
+  EXPECT_TRUE(passes("10.0.0.7"));
 }
 
 TEST_F(ShedTest, AnAbandonedListGivesWay) {

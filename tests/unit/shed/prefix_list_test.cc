@@ -3,6 +3,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "lists.h"
 
@@ -212,6 +213,134 @@ TEST_P(Lists, TenThousandEndAtOnce) {
   EXPECT_EQ(lists().size(), 1u);
   EXPECT_EQ(look("198.18.0.1"), kBlock);
   EXPECT_EQ(look("198.19.0.1"), kNone);
+}
+
+// More than are built without a thread, and away from what Draw draws.
+std::vector<ListEntry> many(unsigned n) {
+  std::vector<ListEntry> all;
+  for (uint32_t i = 0; i < n; i++) all.push_back({{Ip4::from_host(0x60000000 + i * 64), 32}, kBlock});
+  return all;
+}
+
+Status settled(PrefixList& lists, const PrefixList::Outcome& outcome, Instant now) {
+  while (!outcome.done) {
+    lists.settle(now);
+    std::this_thread::yield();
+  }
+  return outcome.status;
+}
+
+TEST_P(Lists, WhatChangesDuringABuildIsSeenAtOnceAndAfterwards) {
+  Draw draw(11);
+  Model model;
+  const auto at = [](unsigned s) { return Instant{} + Duration::seconds(s); };
+  for (unsigned round = 1; round <= 4; round++) {
+    Batch batch{.from = Origin::command, .come = many(30'000), .go = round % 2 ? 0 : 1u << kBlock, .until = Instant::never()};
+    for (int i = 0; i < 100; i++) batch.come.push_back({draw.prefix(), draw.below(2) ? kBlock : kAllow});
+    const auto come = batch.come;
+    ASSERT_FALSE(lists().building());
+    auto outcome = lists().begin(std::move(batch), at(round * 10));
+    ASSERT_TRUE(outcome) << outcome.error();
+    ASSERT_TRUE(lists().building());
+    EXPECT_FALSE(lists().begin({}, at(round * 10)));
+    // The batch counts from here on, but for the verdict it is not there yet; so what follows goes into both models.
+    Model after = model;
+    if (round % 2 == 0)
+      for (const auto& [p, origins] : model.all())
+        if (auto o = origins.find(Origin::command); o != origins.end() && o->second.first == kBlock) after.remove(p, Origin::command);
+    for (const ListEntry& e : come) after.add(e, Origin::command);
+    for (int step = 0; step < 300; step++) {
+      const Origin o = draw.origin();
+      const ListEntry e = draw.entry();
+      const Instant until = draw.below(3) ? Instant::never() : at(round * 10 + draw.below(9));
+      if (draw.below(3)) {
+        ASSERT_TRUE(lists().add(e, o, until));
+        model.add(e, o, until), after.add(e, o, until);
+      } else {
+        const bool was_there = model.remove(e.prefix, o);
+        ASSERT_EQ(lists().remove(e.prefix, o), was_there);
+        if (was_there) after.remove(e.prefix, o);
+      }
+      if (step % 8 == 0) ASSERT_NO_FATAL_FAILURE(compare(*shed_, model, edges(e.prefix), "a change during a build"));
+    }
+    ASSERT_EQ(lists().expire(at(round * 10 + 4)), model.expire(at(round * 10 + 4)));
+    ASSERT_TRUE(settled(lists(), **outcome, at(round * 10 + 5)));
+    after.expire(at(round * 10 + 5));
+    model = after;
+    ASSERT_EQ(lists().size(), model.size());
+    std::vector<IpAddr> where{Ip4::from_host(0x60000000), Ip4::from_host(0x60000001)};
+    for (const auto& [p, origins] : model.all())
+      if (p.addr.b[0] != 0x60)
+        for (const IpAddr& a : edges(p)) where.push_back(a);
+    where.resize(std::min<size_t>(where.size(), 60));
+    ASSERT_NO_FATAL_FAILURE(compare(*shed_, model, where, "the build"));
+  }
+}
+
+TEST_P(Lists, ABuildThatFailsLeavesTheOldListAndWhatChangedMeanwhile) {
+  ASSERT_TRUE(block("198.18.0.0/24"));
+  auto outcome = lists().begin({.from = Origin::command, .come = many(PrefixList::kMost)}, Instant{});
+  ASSERT_TRUE(outcome);
+  ASSERT_TRUE(block("198.19.0.0/24"));
+  ASSERT_TRUE(lists().remove(prefix("198.18.0.0/24"), Origin::command));
+  ASSERT_TRUE(block("198.20.0.0/24"));
+  const Status s = settled(lists(), **outcome, Instant{});
+  ASSERT_FALSE(s);
+  EXPECT_NE(s.error().find("at most 2000000 prefixes"), std::string::npos) << s.error();
+  EXPECT_EQ(lists().size(), 2u);
+  EXPECT_EQ(look("96.0.0.0"), kNone);
+  EXPECT_EQ(look("198.18.0.1"), kNone);
+  EXPECT_EQ(look("198.19.0.1"), kBlock);
+  EXPECT_EQ(look("198.20.0.1"), kBlock);
+}
+
+TEST_P(Lists, WhatHasNoRoomInWhatWasBuiltIsBuiltAgain) {
+  auto outcome = lists().begin({.from = Origin::command, .come = many(30'000)}, Instant{});
+  ASSERT_TRUE(outcome);
+  // Each needs a group in either slot: more than a new one has to spare, of which the empty list has as many.
+  unsigned added = 0;
+  for (uint32_t i = 0; i < 20'000; i++) added += lists().add({{Ip4::from_host(0x0a000000 + (i << 8)), 32}, kBlock}, Origin::command).ok();
+  EXPECT_EQ(added < 20'000u, GetParam()) << "what has no room now is refused; plain memory has it";
+  ASSERT_TRUE(settled(lists(), **outcome, Instant{}));
+  EXPECT_EQ(lists().size(), 30'000u + added);
+  EXPECT_EQ(look("10.0.0.0"), kBlock);
+  EXPECT_EQ(look("96.0.0.64"), kBlock);
+  for (uint32_t i = added; i < 20'000; i++) {
+    const Status s = lists().add({{Ip4::from_host(0x0a000000 + (i << 8)), 32}, kBlock}, Origin::command);
+    ASSERT_TRUE(s) << s.error();
+    for (; lists().building(); std::this_thread::yield()) lists().settle(Instant{});
+  }
+}
+
+TEST_P(Lists, ALargeListGetsMoreRoomBeforeItHasNone) {
+  ASSERT_TRUE(lists().replace(Origin::file, many(30'000)));
+  for (uint32_t i = 0; i < 15'000; i++) {
+    Status s = lists().add({{Ip4::from_host(0x0a000000 + (i << 8)), 32}, kBlock}, Origin::command);
+    ASSERT_TRUE(s) << i << ": " << s.error();
+    if (i % 1000 == 0)
+      for (; lists().building(); std::this_thread::yield()) lists().settle(Instant{});
+  }
+  EXPECT_EQ(look("10.0.0.0"), kBlock);
+  EXPECT_EQ(look("10.58.151.0"), kBlock);
+  EXPECT_EQ(look("96.0.0.64"), kBlock);
+}
+
+TEST_P(Lists, VeryManyEndWithoutHoldingUpTheirThread) {
+  ASSERT_TRUE(lists().replace(Origin::command, many(30'000), Instant{50}));
+  ASSERT_TRUE(block("198.18.0.0/16", Origin::file));
+  EXPECT_EQ(lists().expire(Instant{50}), 0u);
+  EXPECT_TRUE(lists().building());
+  ASSERT_TRUE(block("198.19.0.0/16"));
+  for (; lists().building(); std::this_thread::yield()) lists().settle(Instant{50});
+  EXPECT_EQ(lists().size(), 2u);
+  EXPECT_EQ(look("96.0.0.64"), kNone);
+  EXPECT_EQ(look("198.18.0.1"), kBlock);
+  EXPECT_EQ(look("198.19.0.1"), kBlock);
+}
+
+TEST_P(Lists, EndDuringABuildIsQuietAndOrderly) {
+  ASSERT_TRUE(lists().begin({.from = Origin::command, .come = many(300'000)}, Instant{}));
+  shed_.reset();
 }
 
 TEST_P(Lists, GroupsAreUsedAgainAndTheirCapacityGrows) {
