@@ -207,4 +207,16 @@ class Lab : public Sink {
   }
 };
 
+inline Duration ms(int64_t n) { return Duration::millis(n); }
+
+// Ten segments of 1000 in flight, sent 1 ms apart, 100 ms away.
+inline void fill(Lab& lab, int n = 10) {
+  for (int i = 0; i < n; i++) {
+    lab.write(1000);
+    lab.core.now = lab.core.now + ms(1);
+  }
+  lab.core.now = lab.core.now + ms(90);
+  ASSERT_EQ(lab.taken().size(), static_cast<size_t>(n));
+}
+
 }  // namespace sluice::tcp::test
