@@ -68,7 +68,7 @@ class ServicesTest : public BoxTest {
   }
   json answer(const std::string& method, const json& params) {
     const json request = {{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", params}};
-    return json::parse(answer_line(*context, verbs(), request.dump()));
+    return json::parse(answer_line(*context, verbs(), request.dump()).text);
   }
   json call(const std::string& method, const json& params = json::object()) {
     const json r = answer(method, params);
