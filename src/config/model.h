@@ -287,6 +287,7 @@ struct Shed {
   std::vector<uint8_t> block_protocols;
   std::vector<ShedPorts> block_ports;    // destinations
   std::vector<uint16_t> amplification;   // UDP source ports
+  bool amplification_known = false;      // they are the well-known ones
   ShedRate icmp;
   uint32_t icmp_size = 0;                // bytes of IP; 0: any
   ShedPrefixRate source{{}, 32, 64}, destination{{}, 32, 128};

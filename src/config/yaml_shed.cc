@@ -181,9 +181,8 @@ const Type<ShedPorts>& blocked_ports() {
   return type;
 }
 
-// Well-known amplifiers (after CISA's TA14-017A and what was abused since), by the port that their answers come from. A flow is
-// established when its answer has passed, so the first answer of each is dropped, asked for or not: DNS and NTP, which
-// everybody asks, are not among them. Who has no such clients and servers behind the box may list 53 and 123.
+// Well-known amplifiers (after CISA's TA14-017A and what was abused since), by the port that their answers come from. DNS and
+// NTP, which everybody asks, join them where the filter keeps sessions (control/translate_shed.cc).
 constexpr uint16_t kAmplifiers[] = {17,  19,   69,   111,  137,  161,  389,  427,   520,
                                     1434, 1900, 3283, 3702, 5353, 5683, 10001, 11211, 37810};
 
@@ -197,7 +196,9 @@ void read_amplification(Reader& r, const At& at, Shed& s) {
     r.expected(at, "yes, no or a list of UDP ports");
     return;
   }
-  if (boolean().read(r, at, on) && on) s.amplification.assign(std::begin(kAmplifiers), std::end(kAmplifiers));
+  if (!boolean().read(r, at, on) || !on) return;
+  s.amplification.assign(std::begin(kAmplifiers), std::end(kAmplifiers));
+  s.amplification_known = true;
 }
 
 // ---- classes
@@ -293,8 +294,8 @@ void static_keys(Object<Shed>& o) {
   o.key("block-ports", "Destination ports that are dropped: udp/1900, tcp/6000-6063.", list_of(blocked_ports(), "ports such as udp/1900"),
         &Shed::block_ports);
   o.own("amplification",
-        "yes: UDP from ports that amplifiers answer from (SSDP, memcached, CLDAP, …; not DNS and NTP) is dropped, unless its "
-        "flow is established. A list: from these ports; the first answer of a flow is dropped even if it was asked for.",
+        "yes: UDP from ports that amplifiers answer from (SSDP, memcached, CLDAP, …; DNS and NTP, too, where the filter permits "
+        "UDP statefully) is dropped, unless the box has seen what it answers. A list: from these ports, whatever the filter.",
         any_of({boolean().schema, list_of(number<uint16_t>(1, 65535), "UDP ports").schema}), read_amplification, false);
 }
 

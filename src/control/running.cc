@@ -91,8 +91,9 @@ ApplyResult Running::apply(const std::string& text, const std::string& file_name
   auto t0 = std::chrono::steady_clock::now();
   Prepared p = prepare(text, file_name);
   // Early drop alone may still refuse; whatever has changed before it would have to be taken back.
-  if (p.result.ok && !(model_.shed == p.model.shed))
-    if (Status s = box_.set_shed_policy(shed_policy(p.model)); !s) refuse(p.result, {file_name, 0, 0, "shed", s.error()});
+  if (p.result.ok)  // of which the filter decides a part
+    if (const shed::Policy wanted = shed_policy(p.model); !(wanted == box_.shed().policy()))
+      if (Status s = box_.set_shed_policy(wanted); !s) refuse(p.result, {file_name, 0, 0, "shed", s.error()});
   if (p.result.ok) {
     box_.publish(p.snapshot);  // first: a new service may listen on a new address
     services_.commit(std::move(*p.services));

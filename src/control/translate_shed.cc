@@ -57,6 +57,15 @@ uint8_t scale_for(uint64_t buffer) {  // as the TCP stack announces it
   return shift;
 }
 
+// Such a box sees both directions of what it is asked, or it could not work: so a question has passed it before its answer
+// comes, and no answer is taken for unasked. A router without sessions may see answers alone.
+bool keeps_udp_sessions(const config::Filter& f) {
+  return std::any_of(f.rules.begin(), f.rules.end(), [](const config::Rule& r) {
+    return r.action == config::Action::permit && r.stateful &&
+           (r.protocols.empty() || std::find(r.protocols.begin(), r.protocols.end(), 17) != r.protocols.end());
+  });
+}
+
 }  // namespace
 
 shed::Policy shed_policy(const config::Model& m) {
@@ -69,6 +78,7 @@ shed::Policy shed_policy(const config::Model& m) {
   p.block_protocols = s.block_protocols;
   for (const config::ShedPorts& x : s.block_ports) p.block_ports.push_back({x.proto, x.span.low, x.span.high});
   p.amplifiers = s.amplification;
+  if (s.amplification_known && keeps_udp_sessions(m.filter)) p.amplifiers.insert(p.amplifiers.end(), {53, 123});
   p.icmp = rate(s.icmp);
   p.icmp_max = s.icmp_size;
   p.source = rate(s.source);

@@ -37,7 +37,7 @@ struct Context {
     bool slow = false;
   } told;
 
-  TokenBucket expected;  // answers to SYNs that may be marked
+  TokenBucket expected, expected_udp;  // answers to SYNs, and to new UDP flows, that may be marked
   bool shedding = false;
   Counter false_hints;
 

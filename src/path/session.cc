@@ -126,7 +126,8 @@ void Sessions<F>::expect_answer(uint32_t i) {
   const auto& e = table_.at(i);
   if (!hints || !hintable(e.key)) return;
   const auto back = reply_key<F>(e.key, e.value.egress);
-  if (!back || !c_.expected.take(c_.now, FlowHints::kExpectedPerSecond, FlowHints::kExpectedBurst)) return;
+  TokenBucket& limit = e.key.tail.proto() == wire::kProtoUdp ? c_.expected_udp : c_.expected;
+  if (!back || !limit.take(c_.now, FlowHints::kExpectedPerSecond, FlowHints::kExpectedBurst)) return;
   with_tuple(*back, [&](const auto&... tuple) { hints->mark(tuple...); });
 }
 

@@ -29,8 +29,8 @@
 //
 // Established flows are marked for the verdict in front of the ports (table/flow_hints.h), each direction as its packets
 // arrive: a session when it is answered; a cached flow when it is made and the other direction has an entry. That costs
-// a hit nothing, since the first packet either way is a miss. A SYN marks the tuple of its answer, and no more: who sends
-// it has proven nothing yet. The sweep marks them again in each generation, as long as the entries live. A plain router that
+// a hit nothing, since the first packet either way is a miss. A SYN, and the first packet of a UDP flow, mark the tuple of
+// their answer, and no more: who sends them has proven nothing yet. The sweep marks them again in each generation, as long as the entries live. A plain router that
 // sees one direction alone has no established flows.
 //
 // Full: of the 32 places that a new flow may have, the best victim goes: an expired entry, else the cached one
@@ -73,8 +73,10 @@ class Sessions {
   void replied(uint32_t i);
   // Of a cached entry: marks both directions, if the other one has an entry as well.
   void mark_if_answered(uint32_t i);
-  // A SYN went on under entry `i`: marks the tuple of its answer, within a limit.
+  // A SYN went on under entry `i`, or it is new and UDP: marks the tuple of its answer, within a limit. Each of the two has its
+  // own, so that a flood of the one leaves the other its part.
   void expect_answer(uint32_t i);
+  bool hinted(uint32_t i) const { return table_.at(i).value.hinted != 0; }
   // A packet without an entry: whether the hints call its flow established.
   bool wrongly_marked(const Key& k) const;
 

@@ -288,7 +288,9 @@ bool SlowPath<F>::compile(Item& it) {
   }
   const uint8_t events = tcp_flags(it.pkt, *it.meta);
   if (fresh) sessions_.tcp_event(it.entry, events);
-  if ((events & wire::kTcpSyn) && !(all_tcp_flags(it.pkt, *it.meta) & wire::kTcpAck)) sessions_.expect_answer(it.entry);
+  const bool syn = (events & wire::kTcpSyn) && !(all_tcp_flags(it.pkt, *it.meta) & wire::kTcpAck);
+  const bool datagram = fresh && it.key->tail.proto() == wire::kProtoUdp && !sessions_.hinted(it.entry);
+  if (syn || datagram) sessions_.expect_answer(it.entry);
   return true;
 }
 

@@ -55,7 +55,9 @@ TEST(Shed, WhatPacketsAre) {
 TEST(Shed, AmplificationYesIsTheKnownOnes) {
   const auto ports = sound("shed: {amplification: yes}\n").shed.amplification;
   for (int p : {19, 161, 389, 1900, 11211}) EXPECT_NE(std::find(ports.begin(), ports.end(), p), ports.end()) << p;
-  for (int p : {53, 123}) EXPECT_EQ(std::find(ports.begin(), ports.end(), p), ports.end()) << "first answers would be dropped";
+  for (int p : {53, 123}) EXPECT_EQ(std::find(ports.begin(), ports.end(), p), ports.end()) << "the filter decides about these";
+  EXPECT_TRUE(sound("shed: {amplification: yes}\n").shed.amplification_known);
+  EXPECT_FALSE(sound("shed: {amplification: [53]}\n").shed.amplification_known);
   EXPECT_TRUE(sound("shed: {amplification: no}\n").shed.amplification.empty());
 }
 

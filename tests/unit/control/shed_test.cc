@@ -164,6 +164,30 @@ TEST(ShedPolicy, EveryKeyArrives) {
   EXPECT_EQ(p.syn, (shed::Rate{9, 10}));
 }
 
+// An answer from 53 or 123 that was asked for is known by its question; where questions may go another way, it is not.
+TEST(Amplifiers, DnsAndNtpAreAmongThemWhereTheFilterKeepsUdpSessions) {
+  const auto has = [](const std::string& text, uint16_t port) {
+    const auto ports = shed_policy(model(text)).amplifiers;
+    return std::find(ports.begin(), ports.end(), port) != ports.end();
+  };
+  const std::string yes = "shed: {amplification: yes}\n", list = "shed: {amplification: [11211]}\n";
+  const auto filter = [](const std::string& rule) { return "filter: {rules: [" + rule + "]}\n"; };
+  const std::pair<std::string, bool> cases[] = {
+      {"", false},
+      {filter("{name: a, action: permit}"), true},
+      {filter("{name: a, action: permit, protocol: udp}"), true},
+      {filter("{name: a, action: permit, protocol: tcp}"), false},
+      {filter("{name: a, action: permit, stateful: no}"), false},
+      {filter("{name: a, action: deny}"), false},
+  };
+  for (const auto& [text, with] : cases)
+    for (const uint16_t port : {uint16_t{53}, uint16_t{123}}) {
+      EXPECT_EQ(has(yes + text, port), with) << text;
+      EXPECT_FALSE(has(list + text, port)) << text;
+      EXPECT_TRUE(has(list + text, 11211));
+    }
+}
+
 TEST(ShedPolicy, ClassesAreMultipliedOut) {
   const auto rules = shed_policy(model(
       "shed: {classes: [{class: new, prefixes: [10.0.0.0/8, \"2001:db8::/32\"], protocol: [tcp, udp], ports: [53, 80-90], dscp: ef},\n"

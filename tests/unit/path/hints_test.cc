@@ -42,7 +42,7 @@ class Hints : public PipelineTest {
 TEST_F(Hints, ASessionIsMarkedBothWaysWhenItIsAnswered) {
   filter({permit_ab("udp", 17, true)});
   for (int i = 0; i < 3; i++) expect_forwarded(kA, udp4(kA4, kB4, 1000, 53), kB);
-  EXPECT_TRUE(neither(kA4, kB4, 1000, 53)) << "nobody has answered";
+  EXPECT_FALSE(marked(kA4, kB4, 1000, 53)) << "nobody has answered";
   expect_forwarded(kB, udp4(kB4, kA4, 53, 1000), kA);
   EXPECT_TRUE(both(kA4, kB4, 1000, 53));
   EXPECT_TRUE(neither(kA4, kB4, 1001, 53));
@@ -78,17 +78,48 @@ TEST_F(Hints, AnswersThatAreExpectedAreLimited) {
   EXPECT_TRUE(marked(kB4, kA4, 80, 999, 6)) << "ten a millisecond";
 }
 
+// Else the answer to a DNS query would be taken for an amplifier's.
+TEST_F(Hints, ADatagramOfANewFlowMarksItsAnswerAndNoMore) {
+  for (const bool rules : {false, true}) {
+    const unsigned port = rules ? 1000 : 1001;
+    if (rules) filter({permit_ab("udp", 17, true)});
+    expect_forwarded(kA, udp4(kA4, kB4, port, 53), kB);
+    EXPECT_TRUE(marked(kB4, kA4, 53, port));
+    EXPECT_FALSE(marked(kA4, kB4, port, 53));
+    fade();
+    expect_forwarded(kA, udp4(kA4, kB4, port, 53), kB);
+    EXPECT_TRUE(neither(kA4, kB4, port, 53)) << "not each packet";
+  }
+}
+
+TEST_F(Hints, DatagramsAndSynsHaveALimitEach) {
+  const unsigned most = FlowHints::kExpectedBurst;
+  unsigned n = 0;
+  for (unsigned port = 1000; port < 1000 + 2 * most; port++) {
+    expect_forwarded(kA, udp4(kA4, kB4, port, 53), kB);
+    n += marked(kB4, kA4, 53, port);
+  }
+  EXPECT_EQ(n, most);
+  for (int i = 0; i < 100; i++) expect_forwarded(kA, udp4(kA4, kB4, 1000, 53), kB);
+  expect_forwarded(kA, tcp4(kA4, kB4, 999, 80, kTcpSyn), kB);
+  EXPECT_TRUE(marked(kB4, kA4, 80, 999, 6)) << "a flood of datagrams leaves TCP its part";
+  later(Duration::millis(1));
+  expect_forwarded(kA, udp4(kA4, kB4, 999, 53), kB);
+  EXPECT_TRUE(marked(kB4, kA4, 53, 999));
+}
+
 TEST_F(Hints, OfIPv6Too) {
   filter({permit_ab("udp", 17, true)});
   expect_forwarded(kA, udp6(kA6, kB6, 1000, 53), kB);
-  EXPECT_TRUE(neither(kA6, kB6, 1000, 53));
+  EXPECT_TRUE(marked(kB6, kA6, 53, 1000));
+  EXPECT_FALSE(marked(kA6, kB6, 1000, 53));
   expect_forwarded(kB, udp6(kB6, kA6, 53, 1000), kA);
   EXPECT_TRUE(both(kA6, kB6, 1000, 53));
 }
 
 TEST_F(Hints, APlainRoutersFlowIsEstablishedWhenBothDirectionsHaveBeenSeen) {
   for (int i = 0; i < 100; i++) expect_forwarded(kA, udp4(kA4, kB4), kB);
-  EXPECT_TRUE(neither(kA4, kB4, 1000, 2000)) << "one direction, however many packets";
+  EXPECT_FALSE(marked(kA4, kB4, 1000, 2000)) << "one direction, however many packets";
   expect_forwarded(kB, udp4(kB4, kA4, 2000, 1000), kA);
   EXPECT_TRUE(both(kA4, kB4, 1000, 2000));
 }
@@ -107,6 +138,7 @@ TEST_F(Hints, WhatRulesDenyIsNoAnswer) {
   filter({permit_ab("out", 17, false)});
   expect_dropped(kB, udp4(kB4, kA4, 2000, 1000), DropReason::default_deny);
   expect_forwarded(kA, udp4(kA4, kB4), kB);
+  fade();  // it was expected
   expect_dropped(kB, udp4(kB4, kA4, 2000, 1000), DropReason::default_deny);
   EXPECT_TRUE(neither(kA4, kB4, 1000, 2000));
 }
