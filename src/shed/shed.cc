@@ -104,16 +104,8 @@ const Policy& Shed::policy() const {
 }
 
 void Shed::set_services(const std::vector<Service>& all) {
-  std::vector<Service> each;
-  for (const Service& s : all) {
-    each.push_back(s);
-    if (!s.addr.none()) continue;
-    each.back().addr = IpAddr(Ip4{});  // any address: of both families
-    each.push_back(s);
-    each.back().addr = IpAddr(Ip6{});
-  }
-  if (each == impl_->services) return;
-  impl_->services = std::move(each);
+  if (all == impl_->services) return;
+  impl_->services = all;
   impl_->compile_policy();
 }
 
