@@ -40,7 +40,7 @@ void add_answered(Audit& out, size_t port, uint64_t n) {
 void judge(Audit& a) {
   const int64_t open = a.sum.open();
   const bool books = open == static_cast<int64_t>(a.queued) && a.sum.forwarded == a.transmitted;
-  const bool pool = a.pool_in_use == a.pool_held + a.queued + a.held_by_tcp;
+  const bool pool = a.pool_in_use == a.pool_held + a.queued + a.chained + a.held_by_tcp;
   const auto leak = std::find_if(a.early.begin(), a.early.end(), [](const EarlyRow& r) { return !r.closed(); });
   a.closed = books && pool && leak == a.early.end();
   if (a.closed) {
@@ -59,12 +59,12 @@ void judge(Audit& a) {
                 " handed up, of which " + std::to_string(leak->arrived()) + " arrived";
   } else {
     a.verdict = "NOT closed: the pool has " + std::to_string(a.pool_in_use) + " packets in use, ports hold " +
-                std::to_string(a.pool_held) + ", queues " + std::to_string(a.queued) + " and TCP " +
+                std::to_string(a.pool_held) + ", queues " + std::to_string(a.queued + a.chained) + " and TCP " +
                 std::to_string(a.held_by_tcp);
   }
 }
 
-Audit read_once(engine::Box& box) {
+Audit read_once(engine::Box& box, bool at_rest) {
   Audit out;
   const auto& ports = box.ports();
   out.rows.resize(ports.size() + 1);
@@ -96,6 +96,7 @@ Audit read_once(engine::Box& box) {
   out.sum.name = "all";
   for (const PortTotals& t : out.totals) out.transmitted += t.tx_packets;
   out.queued = box.queued();
+  if (at_rest) out.chained = box.chained();
   for (const auto& p : ports) out.pool_held += p->stats().held;
   out.pool_held += box.held_by_taps();
   out.held_by_tcp = box.held_by_tcp();
@@ -109,15 +110,15 @@ Audit read_once(engine::Box& box) {
 
 Audit audit(engine::Box& box) {
   Audit a;
-  if (box.at_rest([&] { a = read_once(box); })) return a;
-  a = read_once(box);
+  if (box.at_rest([&] { a = read_once(box, true); })) return a;
+  a = read_once(box, false);
   a.closed = false;
   a.verdict = "NOT proven: an lcore does not turn, see events";
   return a;
 }
 
 Audit totals(engine::Box& box) {
-  return read_once(box);
+  return read_once(box, false);
 }
 
 }  // namespace sluice::control

@@ -31,6 +31,7 @@ struct Audit {
   std::vector<EarlyRow> early;     // of ports with an early-drop program
   uint64_t transmitted = 0;                                // Σ tx_packets of the ports, and what their programs answered
   uint64_t queued = 0;                                     // in rings, neighbour queues, reassembly
+  uint64_t chained = 0;                                    // buffers that those in rings take beside their first
   uint64_t pool_size = 0, pool_in_use = 0, pool_held = 0;  // held: by ports' rings
   uint64_t held_by_tcp = 0;                                // mbufs of TCP and its applications, which are consumed
   // open = queued in sum, forwarded = transmitted, the pool agrees, and the programs' books close.

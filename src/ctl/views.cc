@@ -53,6 +53,16 @@ std::string status(const json& r) {
   return s;
 }
 
+std::string offloads(const json& port) {
+  if (!port.contains("tx_offloads")) return "";
+  const json& o = port["tx_offloads"];
+  std::string s;
+  if (o.value("tcp_checksum", false)) s += ", TCP checksums";
+  if (o.value("segments", 1) > 1) s += ", chains";
+  if (o.value("tso_segments", 0) > 0) s += ", TCP segmentation";
+  return s;
+}
+
 std::string ports(const json& r) {
   Table t({"PORT", "DRIVER", "DEVICE", "LINK", "MTU", "MAC", ">RX PKTS", ">RX", ">TX PKTS", ">TX", ">DROPPED",
            ">MISSED"});
@@ -64,7 +74,7 @@ std::string ports(const json& r) {
   std::string s = t.text();
   for (const json& p : r)
     s += "\n" + text(p, "name") + ": " + joined(p["addresses"], "no address") + "\n  " + text(p, "mode") +
-         " (" + text(p, "reason") + "), " + text(p, "rx_queues") + (text(p, "rx_queues") == "1" ? " queue\n" : " queues\n");
+         " (" + text(p, "reason") + "), " + text(p, "rx_queues") + (text(p, "rx_queues") == "1" ? " queue" : " queues") + offloads(p) + "\n";
   return s;
 }
 

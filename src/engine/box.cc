@@ -61,6 +61,7 @@ unsigned Box::stacks() const { return static_cast<unsigned>(impl_->stacks.size()
 const Account& Box::stack_account(unsigned e) const { return impl_->stacks[e]->account(); }
 PacketPool& Box::pool() { return *impl_->pool; }
 NeighborTable& Box::neighbors() { return *impl_->neighbors; }
+unsigned Box::chained() const { return impl_->wiring->chained(); }
 unsigned Box::queued() const {
   unsigned n = impl_->wiring->queued();
   for (const auto& s : impl_->stacks) n += s->held();

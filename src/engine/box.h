@@ -133,7 +133,8 @@ class Box {
   PacketPool& pool();
   NeighborTable& neighbors();
   std::vector<LcoreView> lcores() const;
-  unsigned queued() const;       // mbufs in rings between engines now, and held by the stack engines
+  unsigned queued() const;       // packets in rings between engines now, and held by the stack engines
+  unsigned chained() const;      // buffers that those in rings take beside their first; at rest only
   unsigned held_by_taps() const; // mbufs in the exception path's TAP interfaces
   unsigned held_by_tcp() const;  // mbufs that TCP and applications keep: consumed by the books, still out of the pool
   stack::HostStack::Stats stack_stats() const;  // of all stack engines

@@ -43,4 +43,13 @@ Handoff::Handoff(unsigned size, Writers writers, Bell* bell) : bell_(bell) {
   if (!ring_ || rte_ring_init(ring_.get(), "sluice", size, flags) != 0) throw std::bad_alloc();
 }
 
+std::vector<const rte_mbuf*> Handoff::contents() const {
+  std::vector<void*> all(count());
+  const unsigned n = rte_ring_sc_dequeue_burst(ring_.get(), all.data(), static_cast<unsigned>(all.size()), nullptr);
+  rte_ring_enqueue_burst(ring_.get(), all.data(), n, nullptr);
+  std::vector<const rte_mbuf*> out;
+  for (unsigned i = 0; i < n; ++i) out.push_back(static_cast<const rte_mbuf*>(all[i]));
+  return out;
+}
+
 }  // namespace sluice::engine

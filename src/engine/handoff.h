@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <memory>
+#include <vector>
 
 #include "base/instant.h"
 
@@ -62,6 +63,8 @@ class Handoff {
   unsigned receive(rte_mbuf** pkts, unsigned n) {
     return rte_ring_sc_dequeue_burst(ring_.get(), reinterpret_cast<void**>(pkts), n, nullptr);
   }
+  // What it holds, in order. While neither end is in use.
+  std::vector<const rte_mbuf*> contents() const;
   unsigned count() const { return rte_ring_count(ring_.get()); }
   unsigned size() const { return rte_ring_get_capacity(ring_.get()); }
   bool empty() const { return rte_ring_empty(ring_.get()); }

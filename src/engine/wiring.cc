@@ -1,6 +1,7 @@
 #include "engine/wiring.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace sluice::engine {
 
@@ -62,6 +63,19 @@ std::vector<Handoff*> Wiring::rings() const {
 unsigned Wiring::queued() const {
   unsigned n = 0;
   for (const Handoff* r : rings()) n += r->count();
+  return n;
+}
+
+// A chain's own buffers, and those that it refers to and nobody else keeps any more. Clones are of another pool.
+unsigned Wiring::chained() const {
+  unsigned n = 0;
+  std::unordered_map<const rte_mbuf*, unsigned> references;
+  for (const Handoff* r : rings())
+    for (const rte_mbuf* packet : r->contents())
+      for (rte_mbuf* m = packet->next; m; m = m->next)
+        if (RTE_MBUF_DIRECT(m)) ++n;
+        else ++references[rte_mbuf_from_indirect(m)];
+  for (const auto& [m, count] : references) n += rte_mbuf_refcnt_read(m) == count;
   return n;
 }
 

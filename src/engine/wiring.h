@@ -40,7 +40,8 @@ struct Wiring {
   Egress egress(unsigned worker, uint16_t port) const;
   bool symmetric() const;  // every port's hardware brings both directions of a flow to the same worker
 
-  unsigned queued() const;
+  unsigned queued() const;   // packets in the rings
+  unsigned chained() const;  // buffers that they take beside their first; while all lcores stand
   // All rings, for whoever empties them when nothing runs any more.
   std::vector<Handoff*> rings() const;
 

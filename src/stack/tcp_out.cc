@@ -9,7 +9,8 @@
 //
 // Bytes that lie in no mbuf (a file's contents) are copied into fresh ones in the first two, too. Flat packets remain
 // for what is not worth a chain or goes beyond the ports' limits, and for IPv4 packets that routers may fragment: no
-// path is known for them, and a chain is not fragmented here.
+// path is known for them, and a chain is not fragmented here. In the books and in counters, what a port cuts is one packet
+// of its whole length.
 //
 // A clone counts as a reference to its mbuf (atomically: it is freed on the worker's lcore, or by a driver there), so that
 // what is acknowledged while a port still has it stays alive until the port is done with it.

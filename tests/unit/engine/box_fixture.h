@@ -103,7 +103,7 @@ inline void expect_audit_closed(engine::Box& box) {
   EXPECT_EQ(b.out, b.transmitted);
   unsigned held = 0;
   for (const auto& p : box.ports()) held += p->stats().held;
-  EXPECT_EQ(box.pool().in_use(), held + box.queued() + box.held_by_tcp());
+  EXPECT_EQ(box.pool().in_use(), held + box.queued() + box.chained() + box.held_by_tcp());
 }
 
 class BoxTest : public ::testing::Test {
@@ -119,10 +119,11 @@ class BoxTest : public ::testing::Test {
     o.pipeline.flows4 = o.pipeline.flows6 = 1024;
     o.huge_pages = false;
     o.seed = 1;
-    o.open_port = [=](const port::Options& p, PacketPool& pool) -> Result<std::unique_ptr<port::Port>> {
+    o.open_port = [=, this](const port::Options& p, PacketPool& pool) -> Result<std::unique_ptr<port::Port>> {
       auto made = std::make_unique<FakePort>(p.index, p.name, p.index ? kWanMac : kLanMac, queues.first,
                                              queues.second, pool);
       made->mutable_info().symmetric_rss = symmetric;
+      made->mutable_info().tx = p.index && odd_port_tx ? *odd_port_tx : port_tx;
       return std::unique_ptr<port::Port>(std::move(made));
     };
     auto made = engine::Box::create(o);
@@ -180,6 +181,8 @@ class BoxTest : public ::testing::Test {
 
   std::unique_ptr<engine::Box> box;
   FakePort *lan = nullptr, *wan = nullptr;
+  TxOffloads port_tx;  // of both ports, for make()
+  std::optional<TxOffloads> odd_port_tx;  // of wan instead
   Instant now{Duration::seconds(100).ns};
 };
 

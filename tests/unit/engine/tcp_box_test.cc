@@ -32,6 +32,64 @@ TEST_P(TcpFamilyTest, EchoesToAPeerAndCloses) {
   expect_audit_closed(*box);
 }
 
+// Every turn's books close: while packets lie in rings, in ports, and after what they refer to is acknowledged.
+TEST_P(TcpFamilyTest, PortsThatCutGetAnAnswerByReference) {
+  port_tx = {.tcp_checksum = true, .segments = 8, .tso_segments = 32};
+  make_with_tcp();
+  serve_echo(*box);
+  Segment me = handshake(GetParam(), 40000);
+  unsigned cut = 0, clones = 0;
+  lan->on_tx = [&](const rte_mbuf* m) {
+    cut += (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0;
+    for (; m; m = m->next) clones += !RTE_MBUF_DIRECT(m);
+  };
+  Frame sent;
+  for (unsigned i = 0; i < 3; i++) {
+    me.flags = kAck | kPsh;
+    me.data.assign(1000, static_cast<uint8_t>('a' + i));
+    feed(me);
+    me.seq += 1000;
+    sent.insert(sent.end(), me.data.begin(), me.data.end());
+  }
+  bool in_ring = false;
+  for (unsigned i = 0; i < 50; i++, now = now + Duration::micros(1)) {
+    box->turn(now);
+    in_ring |= box->queued() > 0;
+    expect_audit_closed(*box);
+  }
+  EXPECT_TRUE(in_ring);
+  EXPECT_EQ(cut, 1u);
+  EXPECT_EQ(clones, 3u);
+  Frame last;
+  for (Frame f = lan->take(); !f.empty(); f = lan->take()) last = f;
+  ASSERT_GT(last.size(), sent.size());
+  EXPECT_EQ(Frame(last.end() - static_cast<long>(sent.size()), last.end()), sent);
+  EXPECT_EQ(box->held_by_tcp(), 3u);
+  me.flags = kAck;
+  me.ack += 3000;
+  me.data.clear();
+  feed(me);
+  settle();
+  EXPECT_EQ(box->held_by_tcp(), 0u);
+  expect_audit_closed(*box);
+}
+
+// One port that can do nothing is enough.
+TEST_P(TcpFamilyTest, WhatOnePortCannotNoneIsAskedFor) {
+  port_tx = {.tcp_checksum = true, .segments = 8, .tso_segments = 32};
+  odd_port_tx = TxOffloads{};
+  make_with_tcp();
+  serve_echo(*box);
+  Segment me = handshake(GetParam(), 40000);
+  me.flags = kAck | kPsh;
+  me.data.assign(1000, 'x');
+  feed(me);
+  settle();
+  Segment it;
+  EXPECT_EQ(said(it), me.data) << "with a checksum, which said() looks at";
+  expect_audit_closed(*box);
+}
+
 TEST_P(TcpFamilyTest, AClosedPortResets) {
   make_with_tcp();
   const bool six = GetParam();

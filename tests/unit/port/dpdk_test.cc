@@ -1,5 +1,6 @@
 // The DPDK port on virtual devices, in an EAL that start_eal() brought up.
 #include <rte_thash.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <set>
@@ -159,6 +160,23 @@ TEST_F(Dpdk, a_ring_device_loses_no_mbuf_and_no_chain_passes) {
   ASSERT_EQ(port->tx_burst(0, {}, got, 3), 3u);
   port->stop();
   EXPECT_EQ(pool->in_use(), 0u) << "what lay in the ring came back";
+}
+
+TEST_F(Dpdk, what_devices_do_on_the_way_out_is_told) {
+  open_port(options("net_ring2"));
+  EXPECT_FALSE(port->info().tx.tcp_checksum);
+  EXPECT_GT(port->info().tx.segments, 1u);
+  EXPECT_EQ(port->info().tx.tso_segments, 0u);
+}
+
+// net_tap says that it takes chains and cuts: it does neither well.
+TEST_F(Dpdk, net_tap_sums_and_no_more) {
+  if (access("/dev/net/tun", W_OK) != 0 || unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "needs root and /dev/net/tun";
+  open_port(options("net_tap0,iface=sluice-tso"));
+  EXPECT_EQ(port->info().tx, (TxOffloads{.tcp_checksum = true}));
+  rte_mbuf* m = mbuf(ethernet(60, 1));
+  ASSERT_EQ(rte_pktmbuf_chain(m, mbuf(Bytes(40, 9))), 0);
+  EXPECT_EQ(port->tx_burst(0, {}, &m, 1), 1u) << "made one piece";
 }
 
 TEST_F(Dpdk, pcap_device_reads_a_file) {
