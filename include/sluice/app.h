@@ -71,7 +71,7 @@ enum class Outcome : uint8_t {
   full,         // the send buffer, or a pool behind it, has no room: again after a `sent`, or a little later
   in_use,       // the address and port are taken
   invalid,      // an argument that makes no sense
-  no_memory,    // the limit of connections or of listeners
+  no_memory,    // the limit of connections or of listeners, or the box stops
 };
 
 struct Event {

@@ -90,14 +90,14 @@ unsigned Host::turn(Instant now) {
     accepted_mask_ = 0;
   }
   if (handled) stale_deadline_ = true;
-  if (update_ || incoming_.load(std::memory_order_relaxed)) take_update();
+  if (has_update()) take_update();
   if (now_.ns >= deadline_ || stale_deadline_) run_timers();
   if (draining_) retire();
   return handled;
 }
 
 Instant Host::next_deadline() const {
-  if (stack_.has_events() || update_ || incoming_.load(std::memory_order_relaxed)) return now_;
+  if (stack_.has_events() || has_update()) return now_;
   return {deadline_};
 }
 
@@ -233,6 +233,19 @@ void Host::take_update() {
   u->done.store(true, std::memory_order_release);
 }
 
+void Host::end_services(Instant now) {
+  now_ = now;
+  ending_ = true;
+  for (unsigned i = 0; i < slots_; i++) {
+    Service* s = slot_[i].service;
+    if (!s || s->draining()) continue;
+    current_ = i;
+    s->drain(*this, Instant::never().ns - 1);
+    draining_++;
+  }
+  stale_deadline_ = true;
+}
+
 void Host::retire() {
   for (unsigned i = 0; i < slots_; i++) {
     Service* s = slot_[i].service;
@@ -262,6 +275,7 @@ Outcome Host::unlisten(app::Listener l) { return sluice::apps::translate(stack_.
 
 Outcome Host::connect(const app::Endpoint& to, const app::Endpoint& from, const app::Options& o, uint64_t user,
                       app::Conn& out) {
+  if (ending_) return Outcome::no_memory;
   tcp::ConnId c;
   const tcp::Outcome r = tcp_.connect(now_,
                                       {.tuple = {.local = address(from.address),

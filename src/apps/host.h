@@ -49,6 +49,9 @@ class Host final : public app::Api {
   // and then the host and the services.
   void end();
 
+  // The box stops: services drain, with no end set; nothing new begins, no connection and no service.
+  void end_services(Instant now);
+
   // An application that stays as long as the host does, and outlives it. On the lcore, or before it turns. false: all
   // slots are taken.
   bool install(app::App& a);
@@ -105,6 +108,7 @@ class Host final : public app::Api {
   static constexpr uint64_t kUserMask = (uint64_t{1} << 48) - 1;
   static constexpr unsigned kHealthSlot = 0;
 
+  bool has_update() const { return !ending_ && (update_ || incoming_.load(std::memory_order_relaxed)); }
   void take_update();
   unsigned free_slot() const;    // kSlots: none
   void add(unsigned slot, app::App* a, Service* s);
@@ -146,6 +150,7 @@ class Host final : public app::Api {
 
   std::atomic<int64_t> wall_offset_{0};
   std::atomic<Update*> incoming_{nullptr};
+  bool ending_ = false;
   Update* update_ = nullptr;     // being carried out
   size_t update_started_ = 0;
 };

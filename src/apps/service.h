@@ -75,6 +75,7 @@ class Service : public app::App {
   void start(app::Api& api) override;
   // Stops listening. Connections end as soon as what is under way is finished, and at `until` in any case.
   void drain(app::Api& api, int64_t until);
+  bool draining() const { return drain_until_ != INT64_MAX; }
   // Draining, without connections, and nobody refers to its memory.
   virtual bool finished() const = 0;
   void leave() { left_.store(true, std::memory_order_release); }
@@ -84,8 +85,6 @@ class Service : public app::App {
  protected:
   virtual app::Options listen_options() const;
   virtual void drain_begins(app::Api&) {}
-
-  bool draining() const { return drain_until_ != INT64_MAX; }
 
   const ServiceConfig config_;
   const uint16_t number_;
@@ -127,7 +126,8 @@ class PooledService : public Service {
   int64_t deadline() const override {
     const int64_t d = timeouts_.deadline();
     if (!draining()) return d;
-    return drain_at_ < pool_.touched() ? 0 : std::min(d, drain_until_);
+    if (drain_at_ < pool_.touched()) return 0;
+    return abort_at_ < pool_.touched() ? std::min(d, drain_until_) : d;
   }
   void abandon(app::Api& api) override {
     for (uint32_t i = 0; i < pool_.touched(); i++)
@@ -189,12 +189,11 @@ class PooledService : public Service {
     for (unsigned k = 0; k < kTickBudget && drain_at_ < pool_.touched(); k++, drain_at_++)
       if (!pool_[drain_at_].conn.none()) drain_connection(api, drain_at_);
     if (api.now() < drain_until_) return;
-    for (uint32_t i = 0; i < pool_.touched(); i++)
-      if (!pool_[i].conn.none()) abort(api, i);
-    drain_until_ = INT64_MAX - 1;
+    for (unsigned k = 0; k < kTickBudget && abort_at_ < pool_.touched(); k++, abort_at_++)
+      if (!pool_[abort_at_].conn.none()) abort(api, abort_at_);
   }
 
-  uint32_t drain_at_ = 0;
+  uint32_t drain_at_ = 0, abort_at_ = 0;
 };
 
 }  // namespace sluice::apps

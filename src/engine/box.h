@@ -91,8 +91,14 @@ class Box {
 
   // Starts ports and lcore threads. A box starts once; after stop() its books can still be read.
   Status start();
-  void stop();              // drains for at most 200 ms, stops lcores, then ports; all mbufs back in the pool
+  // Ends TCP's connections (end_connections(), at most a second), drains for at most 200 ms, stops lcores, then ports;
+  // all mbufs back in the pool. With virtual time, and with lcores that do not turn, peers are told nothing.
+  void stop();
   bool running() const;
+  // Listeners close at once. Connections that have nothing under way get a FIN, what is left after 300 ms a reset.
+  // Returns before they have; the box goes on turning. For good: what remains is to stop().
+  void end_connections();
+  bool connections_ended() const;
 
   // One turn of all engines at `now`, on the caller's thread (virtual_time only). Returns packets handled.
   unsigned turn(Instant now);

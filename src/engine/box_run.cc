@@ -9,7 +9,7 @@ namespace sluice::engine {
 
 namespace {
 
-constexpr Duration kDrain = Duration::millis(200), kStalled = Duration::seconds(1), kTestEvery = Duration::seconds(1);
+constexpr Duration kEnd = Duration::seconds(1), kDrain = Duration::millis(200), kStalled = Duration::seconds(1), kTestEvery = Duration::seconds(1);
 
 using Level = port::Event::Level;
 
@@ -181,9 +181,22 @@ bool Box::Impl::all_turned(Duration at_most) {
 
 void Box::stop() {
   if (impl_ && impl_->state == Impl::State::running) {
+    if (impl_->threads()) {
+      end_connections();
+      nap_until([this] { return connections_ended(); }, kEnd);
+    }
     impl_->drain();
     impl_->stop_all();
   }
+}
+
+void Box::end_connections() {
+  for (auto& s : impl_->stacks) s->end_connections();
+  impl_->wake_all();
+}
+
+bool Box::connections_ended() const {
+  return std::all_of(impl_->stacks.begin(), impl_->stacks.end(), [](const auto& s) { return s->connections_ended(); });
 }
 
 // Takes nothing more from the ports, and gives what is on its way the time to leave.

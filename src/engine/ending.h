@@ -32,7 +32,8 @@ class Ending {
 
  private:
   enum class Phase : uint8_t { idle, closing, resetting, lingering, over };
-  void enter(Phase p, Instant until);
+  bool enter(Phase p, Instant until);
+  bool step(Instant now, tcp::Stack& tcp, apps::Host& host, unsigned room);  // false: this phase goes on
 
   Phase phase_ = Phase::idle;
   Instant until_{};            // of the phase

@@ -29,7 +29,10 @@ unsigned StackEngine::poll(Instant now, unsigned quota) {
     stack_->tick(ifs, now, *this);
     seen_generation_ = ifs.generation;
   }
-  stack_->command(ifs, now, *this, [&] { handled += host_->turn(now_); });
+  stack_->command(ifs, now, *this, [&] {
+    handled += host_->turn(now_);
+    if (ending_.begun()) [[unlikely]] ending_.turn(now_, stack_->tcp().stack(), *host_, room());
+  });
   stack_->flush(ifs, now, *this);  // behind the applications, so that what they answer carries the ACK
   handled += take_from_taps(now);
   for (unsigned w = 0; w < wiring_.workers(); ++w) flush(w);
@@ -108,6 +111,16 @@ void StackEngine::flush(unsigned w) {
   b.n = 0;
 }
 
+// Packets that may leave in this turn without more than half filling a worker's ring.
+unsigned StackEngine::room() const {
+  unsigned least = UINT32_MAX;
+  for (const auto& ring : wiring_.to_worker[index_]) {
+    const unsigned half = ring->size() / 2;
+    least = std::min(least, half - std::min(half, ring->count()));
+  }
+  return least;
+}
+
 void StackEngine::give(unsigned engine, rte_mbuf* m) {
   if (wiring_.between[engine]->send(&m, 1) == 1) return;
   account_.row(m->port).drop(DropReason::stack_ring_full);
@@ -172,7 +185,9 @@ bool StackEngine::comes_here(const tcp::Tuple& t) const {
 
 // ---- sleep and end
 
-Instant StackEngine::next_deadline() const { return std::min(stack_->next_deadline(), host_->next_deadline()); }
+Instant StackEngine::next_deadline() const {
+  return std::min({stack_->next_deadline(), host_->next_deadline(), ending_.next_deadline()});
+}
 
 bool StackEngine::arm(WaitSet& set) {
   for (const Handoff* ring : rings_)

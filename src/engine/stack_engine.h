@@ -14,6 +14,7 @@
 
 #include "apps/host.h"
 #include "base/account.h"
+#include "engine/ending.h"
 #include "engine/engine.h"
 #include "engine/published.h"
 #include "engine/wiring.h"
@@ -34,6 +35,10 @@ class StackEngine final : public Engine, private stack::StackOut, private stack:
 
   // The TAP of a port, or null. Control thread; what it replaces may be used until the turn ends.
   void set_tap(uint16_t port, port::Port* tap) { tap_[port].store(tap, std::memory_order_release); }
+
+  // Listeners close at once, and connections end within half a second: see ending.h. Control thread, before release().
+  void end_connections() { ending_.begin(); }
+  bool connections_ended() const { return ending_.over(); }
 
   // Any thread.
   void set_wall_offset(Duration d) { host_->set_wall_offset(d); }  // not after release()
@@ -63,6 +68,7 @@ class StackEngine final : public Engine, private stack::StackOut, private stack:
   unsigned take_from_taps(Instant now);
   void give(unsigned engine, rte_mbuf* m);
   void flush(unsigned w);
+  unsigned room() const;
   void publish();
 
   struct Batch {
@@ -77,6 +83,7 @@ class StackEngine final : public Engine, private stack::StackOut, private stack:
   const bool host_is_simulated_;
   std::unique_ptr<stack::HostStack> stack_;
   std::unique_ptr<apps::Host> host_;
+  Ending ending_;
   std::array<std::atomic<port::Port*>, kMaxPorts> tap_{};
   std::array<Batch, kMaxWorkers> to_worker_;
   Instant now_{};

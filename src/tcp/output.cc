@@ -309,6 +309,7 @@ void send_keepalive(Core& core, Tcb& c) {
   ack_sent(core, c);
 }
 
+// Behind the peer's window it would not count (RFC 9293 3.10.7.4): what probed a closed one was not taken.
 void send_reset(Core& core, const Tcb& c) {
   wire::TcpOptions o;
   if (c.ts_ok) {
@@ -317,7 +318,9 @@ void send_reset(Core& core, const Tcb& c) {
     o.ts_ecr = c.rx.ts_recent;
   }
   const bool knows_peer = c.state >= State::syn_received;
-  Draft d(core, c, c.snd_nxt, static_cast<uint8_t>(wire::kTcpRst | (knows_peer ? wire::kTcpAck : 0)), o);
+  const Seq edge = c.snd_una + c.snd_wnd;
+  const Seq seq = c.synchronized() && edge < c.snd_nxt ? edge : c.snd_nxt;
+  Draft d(core, c, seq, static_cast<uint8_t>(wire::kTcpRst | (knows_peer ? wire::kTcpAck : 0)), o);
   core.count.out_resets++;
   core.sink.send(d.s);
 }

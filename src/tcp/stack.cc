@@ -168,6 +168,20 @@ Outcome Stack::reset(Instant now, ConnId id) {
   return Outcome::ok;
 }
 
+void Stack::unlisten_all() {
+  for (uint32_t id = 0; id < kMaxListeners; id++) impl_->unlisten(static_cast<ListenerId>(id));
+}
+
+uint32_t Stack::reset_some(Instant now, uint32_t cursor, unsigned slots) {
+  const auto& tcbs = impl_->core.tcbs;
+  for (uint32_t i = cursor; i < tcbs.touched(); i++) {
+    if (slots-- == 0) return i;
+    const Tcb& c = tcbs.at(i);
+    if (c.generation != 0 && c.state != State::time_wait) reset(now, {i, c.generation});
+  }
+  return 0;
+}
+
 Outcome Stack::set_user(ConnId id, uint64_t user) {
   Tcb* c = impl_->find(id);
   if (!c) return Outcome::stale;

@@ -116,6 +116,10 @@ class Stack {
   Outcome abort(Instant now, ConnId id);   // RST; the handle is stale, no event comes
   // RST by somebody else's will: the application is told (failed, aborted). One that it has left is ended, too.
   Outcome reset(Instant now, ConnId id);
+  // The end of all: no listener any more; and, batch by batch, reset() of the connections in `slots` slots from `cursor` on
+  // but for those in TIME-WAIT, whose peers wait for nothing. Returns the cursor to go on with, 0 at the end.
+  void unlisten_all();
+  uint32_t reset_some(Instant now, uint32_t cursor, unsigned slots);
   Outcome set_user(ConnId id, uint64_t user);
   Outcome set_nagle(ConnId id, bool on);
   Outcome set_keepalive(Instant now, ConnId id, bool on);

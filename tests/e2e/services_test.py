@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The box's own TCP services as clients of other makes see them: curl, nc, socat, ab, wrk, nmap, hping3, and the kernel's
 TCP behind them all. SLUICE_BULK=1024 moves so many MiB through loss instead of 64."""
+import email.utils
 import hashlib
 import json
 import os
@@ -168,6 +169,49 @@ def files_and_404():
 
 
 @test
+def http_dates_versions_and_parts():
+    os.makedirs(os.path.join(lab.tmp, "www"), exist_ok=True)
+    ten = write("www/ten", "0123456789")
+    os.utime(ten, (784111777, 784111777))
+    config = write("parts.yaml", TWO_PORTS + "- {name: web, port: 80, http: {files: www}}\n")
+    url = "http://%s/ten" % BOX
+    code = ("-o", "/dev/null", "-w", "%{http_code}")
+
+    def fields(*more):
+        lines = curl(url, "-D", "-", "-o", "/dev/null", *more).splitlines()
+        return lines[0].split()[1], {k.lower(): v for k, v in (l.split(": ", 1) for l in lines[1:] if l)}
+
+    with Running(config, []):
+        status, f = fields("-I")
+        check(status == "200" and f["content-length"] == "10" and f["accept-ranges"] == "bytes", f)
+        check(f["last-modified"] == "Sun, 06 Nov 1994 08:49:37 GMT" and re.match(r'"[0-9a-f]+"$', f["etag"]), f)
+        age = time.time() - email.utils.parsedate_to_datetime(f["date"]).timestamp()
+        check(-2 < age < 30, "Date is off by %f s" % age)
+
+        check(curl(url, "-r", "2-4") == "234" and curl(url, "-r", "-3") == "789" and curl(url, "-r", "8-") == "89", "parts")
+        status, f = fields("-r", "2-4")
+        check(status == "206" and f["content-range"] == "bytes 2-4/10" and f["content-length"] == "3", f)
+        status, f = fields("-r", "10-")
+        check(status == "416" and f["content-range"] == "bytes */10", f)
+        check(curl(url, "-r", "0-1,4-5") == "0123456789", "several parts: the whole")
+        half = write("half", "01234")
+        curl(url, "-C", "-", "-o", half)
+        check(open(half).read() == "0123456789", "a download that goes on")
+
+        etag = fields("-I")[1]["etag"]
+        for condition, want in (("If-None-Match: " + etag, "304"), ('If-None-Match: "x"', "200"), ("If-Match: " + etag, "200"),
+                                ('If-Match: "x"', "412"), ("If-Unmodified-Since: Sat, 05 Nov 1994 08:49:37 GMT", "412")):
+            check(curl(url, "-H", condition, *code) == want, condition)
+        check(curl(url, "-z", ten, *code) == "304", "curl -z: not newer")
+        check(curl(url, "-z", "5 Nov 1994", *code) == "200", "curl -z: newer")
+        check(curl(url, "-r", "0-1", "-H", "If-Range: " + etag) == "01", "If-Range")
+        check(curl(url, "-r", "0-1", "-H", 'If-Range: "x"') == "0123456789", "If-Range of another version")
+        check("content-encoding" not in fields("--compressed")[1], "it compresses nothing")
+        check(curl(url, "-X", "OPTIONS", *code) == "204" and curl(url, "-X", "DELETE", *code) == "405" and
+              curl(url, "-X", "BREW", *code) == "501" and curl(url, "-0", *code) == "200", "methods, HTTP/1.0")
+
+
+@test
 def echo_is_byte_exact():
     need("socat")
     with Running() as rpc:
@@ -297,6 +341,57 @@ def it_stops_cleanly_with_sessions_open():
             until(lambda: service(rpc, "front")["connections"] == 1, 10, "a session is open")
     finally:
         for p in (server, holder):
+            if p:
+                p.kill()
+                p.wait()
+
+
+WAITING = """
+import socket, sys, threading
+def say(*words): sys.stdout.write(' '.join(words) + '\\n'), sys.stdout.flush()  # a line at once
+def wait(name, to, port, first, reads):
+    s = socket.create_connection((to, port), 5)
+    s.sendall(first)
+    if reads and not s.recv(1000): return say(name, 'ended early')
+    say(name, 'open')
+    try:
+        while True:
+            if not reads:            # its window closes; the end is seen by sending
+                s.send(b'x')
+                threading.Event().wait(0.05)
+            elif not s.recv(65536): break
+        say(name, 'eof')
+    except OSError as e:
+        say(name, type(e).__name__)
+get = b'GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'
+for a in (('echo', 7, b'x', 1), ('web', 80, get, 1), ('half', 80, get[:20], 0), ('chargen', 19, b'x', 0), ('proxy', 8000, b'x', 1)):
+    threading.Thread(target=wait, args=(a[0], sys.argv[1]) + a[1:]).start()
+"""
+
+
+@test
+def when_it_stops_every_peer_is_told():
+    """After sluiced has ended nobody can tell them any more: no client, and no server behind a proxy, waits then."""
+    code = ("import socket\ns = socket.create_server(('', 8005))\nc, _ = s.accept()\nd = c.recv(9)\nc.sendall(d)\nprint('open', flush=True)\n"
+            "try: print('eof' if not c.recv(9) else 'data', flush=True)\nexcept OSError as e: print(type(e).__name__, flush=True)\n")
+    start = dict(stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    server = subprocess.Popen(lab.argv("server", "python3", "-c", code), **start)
+    config = write("stop.yaml", TWO_PORTS + "- {name: echo, port: 7, echo: yes}\n- {name: chargen, port: 19, chargen: yes}\n"
+                   "- {name: web, port: 80, http: {body: x}}\n- {name: front, port: 8000, proxy: {backends: [198.18.2.10:8005]}}\n")
+    peers = None
+    try:
+        until(lambda: ":8005 " in lab.run("server", "ss", "-Hltn").stdout, 10, "the backend listens")
+        with Running(config, []):
+            peers = subprocess.Popen(lab.argv("client", "python3", "-c", WAITING, BOX), **start)
+            opened = [peers.stdout.readline().split() for _ in range(5)]
+            check(all(o[1:] == ["open"] for o in opened), opened)
+            check(server.stdout.readline() == "open\n", "the backend's side")
+        told = dict(l.split() for l in peers.communicate(timeout=5)[0].splitlines())
+        ends = ("eof", "ConnectionResetError", "BrokenPipeError")
+        check(len(told) == 5 and all(t in ends for t in told.values()), told)
+        check(server.communicate(timeout=5)[0].strip() in ends, "the backend")
+    finally:
+        for p in (server, peers):
             if p:
                 p.kill()
                 p.wait()

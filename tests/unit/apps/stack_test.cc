@@ -420,7 +420,7 @@ TEST_F(OnStacks, ChecksOfABackendThatComesAndGoes) {
 
 std::string error_of(std::vector<ServiceConfig> c) {
   Services s(1, [](unsigned, const std::function<void(Host&)>&) { return false; });
-  auto p = s.prepare(std::move(c));
+  auto p = s.prepare(std::move(c), 0);
   return p.ok() ? "" : p.error();
 }
 

@@ -1,4 +1,6 @@
 // TCP through a whole box, in virtual time: a peer of hand-made segments, and two boxes on one cable.
+#include <map>
+
 #include "../eal_env.h"
 #include "tcp_box_fixture.h"
 
@@ -186,6 +188,56 @@ TEST_P(TcpFamilyTest, StoppingReturnsWhatConnectionsKeep) {
 }
 
 // ---- several stack engines
+
+TEST_P(TcpFamilyTest, WhenItStopsEveryPeerIsTold) {
+  make_with_tcp();
+  serve_echo(*box);
+  const bool six = GetParam();
+  const Segment leaves = handshake(six, 40000), stays = handshake(six, 40001);
+  Segment waits = handshake(six, 40002);  // for the ACK of what it echoed
+  waits.flags = kAck | kPsh;
+  waits.data.assign(100, 'x');
+  feed(waits);
+  settle();
+  Segment echoed;
+  EXPECT_EQ(said(echoed).size(), 100u);
+
+  box->end_connections();
+  settle();
+  Segment syn = leaves;
+  syn.sport = 40003, syn.flags = kSyn;
+  feed(syn);
+  settle();
+  std::map<uint16_t, Segment> told;
+  const auto listen = [&] {
+    while (auto s = next()) told[s->dport] = *s;
+  };
+  listen();
+  EXPECT_TRUE(told[40000].has(kFin) && told[40001].has(kFin)) << "nothing was under way";
+  EXPECT_TRUE(told[40003].has(kRst)) << "nobody listens any more";
+  feed(reply(told[40000], kFin | kAck));
+  settle();
+  EXPECT_FALSE(box->connections_ended());
+  told.clear();
+  pass(Duration::millis(310));
+  listen();
+  EXPECT_FALSE(told[40000].has(kRst)) << "it has closed its side, too";
+  for (uint16_t port : {uint16_t{40001}, uint16_t{40002}}) EXPECT_TRUE(told[port].has(kRst)) << port;
+  EXPECT_EQ(told[40002].seq, echoed.seq + 100 + 1) << "behind the FIN that follows what is under way";
+  EXPECT_EQ(told[40001].seq, stays.ack + 1) << "behind the FIN";
+  pass(Duration::millis(110));
+  EXPECT_TRUE(box->connections_ended());
+  EXPECT_EQ(box->held_by_tcp(), 0u);
+  expect_audit_closed(*box);
+}
+
+TEST_P(TcpFamilyTest, WithoutConnectionsItStopsAtOnce) {
+  make_with_tcp();
+  serve_echo(*box);
+  box->end_connections();
+  settle();
+  EXPECT_TRUE(box->connections_ended());
+}
 
 TEST_P(TcpFamilyTest, SeveralStackEnginesShareTheConnections) {
   make_with_tcp(3, 2);

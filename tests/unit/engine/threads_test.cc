@@ -203,7 +203,12 @@ TEST_F(ThreadsTest, TcpOnSeveralStackEngines) {
   EXPECT_EQ(again->flags & (kSyn | kAck), kSyn | kAck);
   EXPECT_EQ(again->seq, first->seq);
   expect_closed_soon();
+  // The peers are silent: each is told of the end, and reset when it has not answered.
   box->stop();
+  unsigned resets = 0;
+  for (Frame f = lan->take(); !f.empty(); f = lan->take())
+    if (const auto told = segment_of(f)) resets += told->has(wire::kTcpRst);
+  EXPECT_EQ(resets, 30u);
 }
 
 TEST_F(ThreadsTest, NoPacketIsLostWhileSnapshotsChange) {

@@ -149,6 +149,28 @@ TEST_F(ResetAll, WithoutListenersNothingNewBegins) {
   EXPECT_EQ(stack_.sizes().connections, 1u);
 }
 
+// Linux says nothing to a reset behind its window.
+TEST_F(ResetAll, AClosedWindowIsNotReachedBeyond) {
+  open(kFirst);
+  std::array<Event, 4> e;
+  ASSERT_GE(stack_.events(e), 1u);
+  InSegment s = segment(kFirst, wire::kTcpAck);
+  const Seq next = s.ack;
+  s.window = 0;
+  receive(s);
+  static constexpr uint8_t kText[100] = {};
+  const Slice text{kText, sizeof kText, nullptr, nullptr};
+  ASSERT_EQ(stack_.send(now_, e[0].conn, {&text, 1}), Outcome::ok);
+  stack_.flush(now_);
+  now_ = stack_.next_deadline();
+  stack_.tick(now_);
+  const auto info = stack_.info(now_, e[0].conn);
+  ASSERT_TRUE(info && info->snd_nxt == next + 1) << "a probe of one byte";
+  reset_all(64);
+  EXPECT_EQ(sink_.to[kFirst].resets, 1u);
+  EXPECT_EQ(sink_.to[kFirst].seq, next);
+}
+
 // A peer that missed bytes takes the reset for a forgery, and asks (RFC 5961 3.2): what is left answers it.
 TEST_F(ResetAll, AChallengeIsAnsweredWithTheRightReset) {
   open(kFirst);
