@@ -177,6 +177,7 @@ Reply answer_line(Context& c, const std::vector<Verb>& verbs, std::string_view l
     for (const json& one : req) all.push_back(answer_one(c, verbs, one));
   else
     all.push_back(answer_one(c, verbs, req));
+  const bool whole = std::none_of(all.begin(), all.end(), [](const Response& one) { return one.later != nullptr; });
   Reply r;
   r.later = [batch = req.is_array(), all = std::move(all)]() mutable -> std::optional<std::string> {
     if (!complete(all)) return std::nullopt;
@@ -186,8 +187,7 @@ Reply answer_line(Context& c, const std::vector<Verb>& verbs, std::string_view l
       if (!one.object.is_null()) out.push_back(std::move(one.object));
     return dump(out);
   };
-  if (auto now = r.later()) return *now;
-  return r;
+  return whole ? Reply(r.later().value_or("")) : r;
 }
 
 }  // namespace sluice::control

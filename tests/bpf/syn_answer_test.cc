@@ -11,8 +11,8 @@
 namespace sluice::test {
 namespace {
 
-const shed::Service kWeb4{.addr = *parse_ip("198.18.2.10"), .port = 80, .window_scale = 3};
-const shed::Service kWeb6{.addr = *parse_ip("2001:db8:2::10"), .port = 80, .mss = 1440, .window_scale = 3};
+const shed::Service kWeb4{.addr = *parse_ip("198.18.2.10"), .port = 80, .hop_limit = 61, .window_scale = 3};
+const shed::Service kWeb6{.addr = *parse_ip("2001:db8:2::10"), .port = 80, .mss = 1440, .hop_limit = 61, .window_scale = 3};
 
 tcp::Secrets secrets() {
   return {.isn = {1, 1}, .timestamp = {9, 10}, .cookie = {7, 8}};
@@ -111,11 +111,11 @@ class SynAnswer : public Twins {
     const tcp::Tuple t = syn.tuple();
     if (syn.six) {
       EXPECT_EQ(Octets(packet.begin(), packet.begin() + 40),
-                ip6({.src = "2001:db8:2::10", .dst = "2001:db8:1::10", .next = kTcp, .payload_length = int(packet.size()
+                ip6({.src = "2001:db8:2::10", .dst = "2001:db8:1::10", .next = kTcp, .hop_limit = 61, .payload_length = int(packet.size()
                 - 40)}, {}));
     } else {
       EXPECT_EQ(Octets(packet.begin(), packet.begin() + 20),
-                ip4({.src = "198.18.2.10", .dst = syn.src4, .proto = kTcp, .id = 0, .frag = 0x4000, .total =
+                ip4({.src = "198.18.2.10", .dst = syn.src4, .proto = kTcp, .ttl = 61, .id = 0, .frag = 0x4000, .total =
                 int(packet.size())}, {}));
     }
     Host host;
@@ -123,6 +123,8 @@ class SynAnswer : public Twins {
     wire::parse_tcp_options(options(asked, l4))}; host.stack.receive(now_, in);
     ASSERT_EQ(host.sent.size(), 1u);
     const Host::Sent& s = host.sent[0];
+    EXPECT_EQ(get16(a, l4), t.local_port);
+    EXPECT_EQ(get16(a, l4 + 2), t.remote_port);
     EXPECT_EQ(get32(a, l4 + 4), s.seq.v);
     EXPECT_EQ(get32(a, l4 + 8), s.ack.v);
     EXPECT_EQ(a[l4 + 13], s.flags);

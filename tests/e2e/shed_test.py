@@ -298,7 +298,7 @@ def a_flood_of_datagrams_is_accounted_for_while_it_lasts():
 def a_syn_flood_is_answered_in_front_of_the_box():
     need("hping3", "curl")
     with Running("shed.syn={rate: 100, burst: 100, always: yes}") as rpc:
-        flood = lab.spawn("client", "hping3", "-q", "-i", "u200", "-c", "20000", "--rand-source", "-S", "-p", "80", BOX)
+        flood = lab.spawn("client", "hping3", "-q", "-i", "u200", "-c", "200000", "--rand-source", "-S", "-p", "80", BOX)
         try:
             until(lambda: frames(rpc, "outside", "answered") > 500, 20, "SYNs are answered: %s" % rpc.call("shed.status")["ports"][0]["frames"])
             for i in range(20):

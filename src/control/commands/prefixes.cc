@@ -173,7 +173,6 @@ json load(Context& c, Params& p, sluice_action action) {
   p.finish();
   const auto begun = std::chrono::steady_clock::now();
   auto& lists = c.box.shed().lists();
-  lists.settle(c.box.now());
   const bool busy = number == 0 && lists.building();
   config::PrefixReader* reader = busy ? nullptr : c.load.piece_of(number, action, c.box.now());
   if (!reader && number) p.invalid("load", "there is no such load: it took longer than ten seconds between two pieces, or ended");

@@ -29,11 +29,11 @@ json broken(Context&, Params&) {
   throw std::runtime_error("out of luck");
 }
 
-// Answers when it is asked for the third time.
+// Answers when it is asked for the second time.
 json slow(Context& c, Params& p) {
   const bool fails = p.flag("fails");
   p.finish();
-  throw Unfinished{[&c, fails, left = 2]() mutable -> std::optional<json> {
+  throw Unfinished{[&c, fails, left = 1]() mutable -> std::optional<json> {
     if (left-- > 0) return std::nullopt;
     c.calls++;
     if (fails) throw RpcError{kRefused, "slow: no"};

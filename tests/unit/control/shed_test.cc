@@ -11,6 +11,7 @@
 #include "control/metrics.h"
 #include "control/snapshot_build.h"
 #include "control/span.h"
+#include "port/wrapper.h"
 #include "sluice/control.h"
 #include "tests/unit/eal_env.h"
 #include "tests/unit/engine/box_fixture.h"
@@ -114,6 +115,44 @@ TEST(EarlyLaw, WhileTheProgramGoesOnTheBooksAreBetweenItsReadings) {
   EXPECT_FALSE(r.closed());
   r.received -= 501 + 65;
   EXPECT_FALSE(r.closed());
+}
+
+TEST(EarlyLaw, OfAPortWithFaultsTheProgramsOwnPartAlone) {
+  EarlyRow r = row();
+  r.faulty = true;
+  r.received += 500;
+  EXPECT_TRUE(r.closed()) << "what arrives says nothing";
+  r.seen++;
+  EXPECT_FALSE(r.closed());
+}
+
+class Counted : public port::Wrapper {
+ public:
+  Counted() : Wrapper(nullptr) { info_.name = "net", info_.rx_queues = 2; }
+  const port::Info& info() const override { return info_; }
+  port::Stats stats() const override { return now; }
+  port::Occupancy rx_waiting(unsigned q) override { return {10 + q, 64}; }
+  port::Stats now;
+
+ private:
+  port::Info info_;
+};
+
+TEST(EarlyLaw, ARowHasWhatThePortCounts) {
+  Counted port;
+  port::Stats before;
+  before.handed_up = 300;
+  port.now.early_seen = 1, port.now.early_dropped = 2, port.now.answered = 3, port.now.kernel_passed = 4;
+  port.now.handed_up = 340, port.now.missed_in_socket = 6, port.now.missed = 7;
+  EarlyRow r = early_row(port, before, 8);
+  EXPECT_EQ(r.port, "net");
+  EXPECT_EQ(r.queues, 2u);
+  EXPECT_EQ((std::vector{r.seen, r.dropped, r.answered, r.kernel, r.handed_up_before, r.handed_up, r.received, r.missed_in_socket,
+                         r.waiting, r.missed_by_device}),
+            (std::vector<uint64_t>{1, 2, 3, 4, 300, 340, 8, 6, 21, 7}));
+  EXPECT_FALSE(r.faulty);
+  port.now.extended = {{"fault_lost_in", 1}};
+  EXPECT_TRUE(early_row(port, before, 8).faulty);
 }
 
 // ---- translation

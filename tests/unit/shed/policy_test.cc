@@ -209,6 +209,18 @@ TEST(Create, WithoutRoomSaysSo) {
   EXPECT_NE(said.find("RLIMIT_AS"), std::string::npos) << said;
 }
 
+TEST(Ways, ANewPrefixTakesTheOneThatHasWaitedLongestAndItsBucketIsFull) {
+  sluice_bucket_set set{};
+  const uint64_t tats[] = {40, 10, 30, 20};
+  for (unsigned i = 0; i < SLUICE_BUCKET_WAYS; i++) sluice_way_of(&set, 2 * i + 1)->tat = tats[i];
+  for (unsigned i = 0; i < SLUICE_BUCKET_WAYS; i++) ASSERT_EQ(sluice_way_of(&set, 2 * i + 1)->tat, tats[i]);
+  sluice_bucket_way* const fresh = sluice_way_of(&set, 99);
+  EXPECT_EQ(fresh, &set.way[1]);
+  EXPECT_EQ(fresh->tag, 99u);
+  EXPECT_EQ(fresh->tat, 0u);
+  for (unsigned i : {0u, 2u, 3u}) EXPECT_EQ(set.way[i].tat, tats[i]) << i;
+}
+
 TEST(Reason, EachDropHasItsOwn) {
   EXPECT_EQ(port::reason_of(SLUICE_DROP_block), DropReason::shed_block);
   EXPECT_EQ(port::reason_of(SLUICE_DROP_overload), DropReason::shed_overload);

@@ -32,6 +32,15 @@ TEST_F(Hints, ATupleIsWhatWasMarkedAndNothingNearIt) {
   EXPECT_TRUE(hints_.marked(a6, b6, 10, 20, 17));
   EXPECT_FALSE(hints_.marked(b, a, 10, 20, 6)) << "the other direction";
   EXPECT_FALSE(hints_.marked(a, b, 20, 10, 6));
+  EXPECT_FALSE(hints_.marked(a, host(3), 10, 20, 6));
+  EXPECT_FALSE(hints_.marked(host(3), b, 10, 20, 6));
+  for (const unsigned byte : {0u, 8u}) {  // of either word
+    for (const bool source : {true, false}) {
+      IpAddr x = a6, y = b6;
+      (source ? x : y).b[byte] ^= 1;
+      EXPECT_FALSE(hints_.marked(x, y, 10, 20, 17)) << source << " " << byte;
+    }
+  }
   EXPECT_FALSE(hints_.marked(a, b, 10, 20, 17));
   EXPECT_FALSE(hints_.marked(a6, b6, 10, 21, 17));
   EXPECT_FALSE((FlowHints{memory_.get(), 0x1234, 0x5679}.marked(a, b, 10, 20, 6))) << "another key";
