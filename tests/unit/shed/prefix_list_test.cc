@@ -261,7 +261,9 @@ TEST_P(Lists, WhatChangesDuringABuildIsSeenAtOnceAndAfterwards) {
         ASSERT_EQ(lists().remove(e.prefix, o), was_there);
         if (was_there) after.remove(e.prefix, o);
       }
-      if (step % 8 == 0) ASSERT_NO_FATAL_FAILURE(compare(*shed_, model, edges(e.prefix), "a change during a build"));
+      if (step % 8 == 0) {
+        ASSERT_NO_FATAL_FAILURE(compare(*shed_, model, edges(e.prefix), "a change during a build"));
+      }
     }
     ASSERT_EQ(lists().expire(at(round * 10 + 4)), model.expire(at(round * 10 + 4)));
     ASSERT_TRUE(settled(lists(), **outcome, at(round * 10 + 5)));
