@@ -9,7 +9,8 @@ namespace sluice::engine {
 
 namespace {
 
-constexpr Duration kEnd = Duration::seconds(1), kDrain = Duration::millis(200), kStalled = Duration::seconds(1), kTestEvery = Duration::seconds(1);
+constexpr Duration kEnd = Duration::seconds(1), kDrain = Duration::millis(200);  // of stop()
+constexpr Duration kStalled = Duration::seconds(1), kTestEvery = Duration::seconds(1);
 
 using Level = port::Event::Level;
 
