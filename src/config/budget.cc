@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint64_t kPacketBytes = 4096;  // a chunk of the packet pool
 constexpr uint64_t kMempoolBytes = 40;   // its place in the mempool's ring and caches
+constexpr uint64_t kCloneBytes = 264;    // a reference to it, with its place, where ports take chains (ClonePool)
 constexpr uint64_t kFlowBytes4 = 64, kFlowBytes6 = 128;
 constexpr uint64_t kFlowIndexBytes = 8;  // tag and position, the index half full at most
 constexpr uint64_t kNeighborBytes = 64, kNeighborIndexBytes = 16;
@@ -75,7 +76,7 @@ Budget memory_budget(const Model& m, const RouteCount& from_files) {
   for (const Rule& r : m.filter.rules) expanded(r, rules4, rules6);
   for (const Port& p : m.ports) slots += static_cast<uint64_t>(p.queues) * p.ring_size;
 
-  part("packets", m.system.packets * (kPacketBytes + kMempoolBytes));
+  part("packets", m.system.packets * (kPacketBytes + kMempoolBytes + kCloneBytes));
   part("IPv4 flows", workers * m.flows.ip4 * (kFlowBytes4 + kFlowIndexBytes));
   part("IPv6 flows", workers * m.flows.ip6 * (kFlowBytes6 + kFlowIndexBytes));
   part("neighbors", m.neighbors.max_entries * (kNeighborBytes + kNeighborIndexBytes));
