@@ -40,7 +40,7 @@ void add_answered(Audit& out, size_t port, uint64_t n) {
 void judge(Audit& a) {
   const int64_t open = a.sum.open();
   const bool books = open == static_cast<int64_t>(a.queued) && a.sum.forwarded == a.transmitted;
-  const bool pool = a.pool_in_use == a.pool_held + a.queued + a.chained + a.held_by_tcp;
+  const bool pool = a.pool_rest() >= 0 && a.pool_rest() <= static_cast<int64_t>(a.pool_untold);
   const auto leak = std::find_if(a.early.begin(), a.early.end(), [](const EarlyRow& r) { return !r.closed(); });
   a.closed = books && pool && leak == a.early.end();
   if (a.closed) {
@@ -61,6 +61,7 @@ void judge(Audit& a) {
     a.verdict = "NOT closed: the pool has " + std::to_string(a.pool_in_use) + " packets in use, ports hold " +
                 std::to_string(a.pool_held) + ", queues " + std::to_string(a.queued + a.chained) + " and TCP " +
                 std::to_string(a.held_by_tcp);
+    if (a.pool_untold) a.verdict += "; devices' descriptors have room for " + std::to_string(a.pool_untold);
   }
 }
 
@@ -97,7 +98,11 @@ Audit read_once(engine::Box& box, bool at_rest) {
   for (const PortTotals& t : out.totals) out.transmitted += t.tx_packets;
   out.queued = box.queued();
   if (at_rest) out.chained = box.chained();
-  for (const auto& p : ports) out.pool_held += p->stats().held;
+  for (const auto& p : ports) {
+    const port::Stats s = p->stats();
+    out.pool_held += s.held;
+    out.pool_untold += s.held_untold;
+  }
   out.pool_held += box.held_by_taps();
   out.held_by_tcp = box.held_by_tcp();
   out.pool_size = box.pool().size();

@@ -33,7 +33,10 @@ struct Audit {
   uint64_t queued = 0;                                     // in rings, neighbour queues, reassembly
   uint64_t chained = 0;                                    // buffers that those in rings take beside their first
   uint64_t pool_size = 0, pool_in_use = 0, pool_held = 0;  // held: by ports' rings
+  uint64_t pool_untold = 0;                                // by devices' descriptors, at most: DPDK's drivers do not tell
   uint64_t held_by_tcp = 0;                                // mbufs of TCP and its applications, which are consumed
+  // What of the pool is in use beside what is known to be somewhere: leaked, or in devices' descriptors.
+  int64_t pool_rest() const { return static_cast<int64_t>(pool_in_use - pool_held - queued - chained - held_by_tcp); }
   // open = queued in sum, forwarded = transmitted, the pool agrees, and the programs' books close.
   bool closed = false;
   std::string verdict;  // one sentence

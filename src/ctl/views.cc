@@ -175,7 +175,8 @@ std::string audit(const json& r) {
   const json& pool = r["pool"];
   return t.text() + "transmitted " + counted(r, "transmitted") + ", queued " + counted(r, "queued") +
          ", pool " + counted(pool, "in_use") + " of " + counted(pool, "size") + " in use, " +
-         counted(pool, "held_by_ports") + " of them in the ports' rings\n" + (r["early"].empty() ? "" : early_laws(r["early"])) + text(r, "verdict") + "\n";
+         counted(pool, "held_by_ports") + " of them in the ports' rings" +
+         (number(pool, "held_by_devices_at_most") > 0 ? ", at most " + counted(pool, "held_by_devices_at_most") + " in devices' descriptors" : "") + "\n" + (r["early"].empty() ? "" : early_laws(r["early"])) + text(r, "verdict") + "\n";
 }
 
 std::string events(const json& r) {

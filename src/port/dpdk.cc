@@ -67,6 +67,8 @@ class DpdkPort final : public Port {
   std::atomic<bool> running_{false}, link_{false};
   bool started_ = false, gone_ = false, said_why_ = false;
   uint64_t link_changes_ = 0;
+  unsigned in_use_before_ = 0;   // of the pool
+  bool keeps_mbufs_ = false;     // in its descriptors, as NICs do; most software devices do not
   rte_eth_stats before_{};  // of devices that were closed meanwhile
 };
 
@@ -74,6 +76,7 @@ Status DpdkPort::open() {
   auto memory = PoolRegistration::of(pool_);
   if (!memory) return Error{"port " + o_.name + ": " + memory.error()};
   memory_ = *memory;
+  in_use_before_ = pool_.in_use();
   auto probed = dpdk_probe(o_);
   if (!probed) return Error{"port " + o_.name + ": " + probed.error()};
   dev_ = *probed;
@@ -186,6 +189,7 @@ Status DpdkPort::start() {
                  (log.empty() ? "" : " (" + log + ")")};
   }
   started_ = true;
+  keeps_mbufs_ = pool_.in_use() >= in_use_before_ + o_.queues;
   drop_in_hardware(std::vector(blocked_));
   std::vector<Event> unheard;
   look_at_link(unheard);
@@ -289,6 +293,7 @@ Stats DpdkPort::stats() const {
   s.link_changes = link_changes_;
   rte_eth_stats now{};
   if (dev_.id != RTE_MAX_ETHPORTS) rte_eth_stats_get(dev_.id, &now);
+  if (keeps_mbufs_) s.held_untold = o_.queues * (dev_.rx_descriptors + dev_.tx_descriptors);
   s.missed = before_.imissed + now.imissed;
   s.errors = before_.ierrors + now.ierrors;
   s.no_mbuf = before_.rx_nombuf + now.rx_nombuf;

@@ -93,6 +93,7 @@ Status set_up_queues(DpdkSetup& s, const Options& o, PacketPool& pool) {
   if (int rc = rte_eth_dev_adjust_nb_rx_tx_desc(s.id, &rx, &tx); rc != 0)
     return Error{"descriptors: " + said(rc)};
   s.rx_descriptors = rx;
+  s.tx_descriptors = tx;
   if (pool.size() <= o.queues * rx)
     return Error{"its " + std::to_string(o.queues) + " receive queues of " + std::to_string(rx) +
                  " descriptors would take the whole packet pool (" + std::to_string(pool.size()) +

@@ -19,7 +19,7 @@ struct DpdkSetup {
   TxOffloads tx;
   bool ip4_checksum = false;  // cut IPv4 packets want RTE_MBUF_F_TX_IP_CKSUM; other devices do it unasked, from a valid one
   uint16_t mtu = 1500;
-  uint16_t rx_descriptors = 0;  // of each queue
+  uint16_t rx_descriptors = 0, tx_descriptors = 0;  // of each queue
   Mac mac;
 };
 

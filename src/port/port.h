@@ -69,6 +69,7 @@ struct Stats {  // since the port was opened
   uint64_t early_seen = 0, early_dropped = 0, answered = 0, handed_up = 0, missed_in_socket = 0;
   std::vector<EarlyCount> early_counts;  // by outcome and class; zeros left out
   unsigned held = 0;        // mbufs in the port's rings now: fill, receive, transmit, completion
+  unsigned held_untold = 0; // that a device's descriptors hold besides, at most: drivers do not say how many they do
   std::vector<std::pair<std::string, uint64_t>> extended;
 };
 

@@ -27,7 +27,9 @@ json run_audit(Context& c, Params& p) {
           {"early", early},
           {"transmitted", a.transmitted},
           {"queued", a.queued},
-          {"pool", {{"size", a.pool_size}, {"in_use", a.pool_in_use}, {"held_by_ports", a.pool_held}}}};
+          {"pool",
+           {{"size", a.pool_size}, {"in_use", a.pool_in_use}, {"held_by_ports", a.pool_held},
+            {"held_by_devices_at_most", a.pool_untold}}}};
 }
 
 }  // namespace sluice::control

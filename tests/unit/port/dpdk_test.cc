@@ -164,6 +164,7 @@ TEST_F(Dpdk, a_ring_device_loses_no_mbuf_and_no_chain_passes) {
 
 TEST_F(Dpdk, what_devices_do_on_the_way_out_is_told) {
   open_port(options("net_ring2"));
+  EXPECT_EQ(port->stats().held_untold, 0u) << "it keeps none";
   EXPECT_FALSE(port->info().tx.tcp_checksum);
   EXPECT_GT(port->info().tx.segments, 1u);
   EXPECT_EQ(port->info().tx.tso_segments, 0u);
@@ -177,6 +178,8 @@ TEST_F(Dpdk, net_tap_sums_and_no_more) {
   rte_mbuf* m = mbuf(ethernet(60, 1));
   ASSERT_EQ(rte_pktmbuf_chain(m, mbuf(Bytes(40, 9))), 0);
   EXPECT_EQ(port->tx_burst(0, {}, &m, 1), 1u) << "made one piece";
+  EXPECT_GT(pool->in_use(), 0u);
+  EXPECT_GE(port->stats().held_untold, pool->in_use()) << "its receive queue keeps mbufs, and does not tell";
 }
 
 TEST_F(Dpdk, pcap_device_reads_a_file) {
