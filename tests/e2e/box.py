@@ -106,16 +106,18 @@ class Rpc(object):
 
 
 class Lab(object):
-    """A lab with a name of its own, and a sluiced in its box."""
+    """A lab with a name of its own, and a sluiced in its box. It is there from set_up() to the end of the process."""
 
     def __init__(self, build):
         self.build = build
         self.name = "sl-e2e-%d" % os.getpid()
         self.env = dict(os.environ, SLUICE_LAB=self.name)
-        self.tmp = tempfile.mkdtemp(prefix="sluice-e2e.")
-        self.socket = os.path.join(self.tmp, "sock")
         self.daemon = None
         self.children = []
+
+    def set_up(self):
+        self.tmp = tempfile.mkdtemp(prefix="sluice-e2e.")
+        self.socket = os.path.join(self.tmp, "sock")
         self.lab("up", "--owner", str(os.getpid()))
         atexit.register(self.down)
 

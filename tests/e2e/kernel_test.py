@@ -33,12 +33,11 @@ while True:
     n += len(d)
 print(n)
 """
-lab = None
+lab = Lab(BUILD)
 
 
 def setup():
-    global lab
-    lab = Lab(BUILD)
+    lab.set_up()
     config = os.path.join(lab.tmp, "kernel.yaml")
     with open(os.path.join(ROOT, "conf/lab.yaml")) as f:
         text = f.read()

@@ -15,12 +15,11 @@ from box import ROOT, Lab, Rpc, check, main, test, until  # noqa: E402
 
 BUILD = os.environ.get("SLUICE_BUILD", os.path.join(ROOT, "build"))
 CONFIG = os.path.join(ROOT, "conf/lab.yaml")
-lab = None
+lab = Lab(BUILD)
 
 
 def setup():
-    global lab
-    lab = Lab(BUILD)
+    lab.set_up()
     www = os.path.join(lab.tmp, "www")
     os.mkdir(www)
     with open(os.path.join(www, "index.html"), "w") as f:

@@ -10,12 +10,7 @@ from box import ROOT, Lab, check, main, test, until  # noqa: E402
 
 BUILD = os.environ.get("SLUICE_BUILD", os.path.join(ROOT, "build"))
 CPUS = sorted(os.sched_getaffinity(0))
-lab = None
-
-
-def setup():
-    global lab
-    lab = Lab(BUILD)
+lab = Lab(BUILD)
 
 
 def config(lan="device: lan0", wan="device: wan0", system="{}", rest=""):
@@ -289,4 +284,4 @@ def a_missing_queue_names_the_remedy():
 
 
 if __name__ == "__main__":
-    main(setup)
+    main(lab.set_up)

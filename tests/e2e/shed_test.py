@@ -22,12 +22,11 @@ BOX, CLIENT, OTHER, SERVER = "198.18.1.1", "198.18.1.10", "198.18.1.66", "198.18
 SETS = ["ports.outside.device=lan0", 'ports.outside.addresses=[198.18.1.1/24, "2001:db8:1::1/64"]',
         "ports.inside.device=wan0", 'ports.inside.addresses=[198.18.2.1/24, "2001:db8:2::1/64"]',
         "routes=[{to: default4, via: 198.18.1.10}]"]
-lab = None
+lab = Lab(BUILD)
 
 
 def setup():
-    global lab
-    lab = Lab(BUILD)
+    lab.set_up()
     lab.run("client", "ip", "addr", "add", OTHER + "/24", "dev", "eth0")
     # A veth takes XDP_TX's answers only where its peer has a NAPI context.
     lab.run("client", "ethtool", "-K", "eth0", "gro", "on")
