@@ -25,14 +25,33 @@ constexpr const char* kProgram = "early_drop";
 // As the kernel keeps them: 15 characters.
 constexpr const char* kMaps[] = {"xsks", "kernel_addresse", "kernel_fragment"};
 
+constexpr const char* kWithoutDispatcher = "take dispatcher out, and the port's program is attached alone";
+
 thread_local std::string complaint;
+thread_local bool by_verifier;  // the complaint: nothing that follows says more
+
+// Of the verifier's log, the last line but the statistics; else all.
+std::string gist(const std::string& text) {
+  size_t end = text.find("-- END PROG LOAD LOG --");
+  by_verifier = end != std::string::npos;
+  if (!by_verifier) return text.substr(0, text.find_last_not_of('\n') + 1);
+  if (const size_t n = text.rfind("\nprocessed ", end); n != std::string::npos) end = n + 1;
+  if (end == 0) return {};
+  const size_t start = text.rfind('\n', end - 2) + 1;
+  return text.substr(start, end - 1 - start);
+}
 
 void keep(const char* format, va_list args) {
-  char line[512];
-  const int n = vsnprintf(line, sizeof line, format, args);
+  if (by_verifier) return;
+  va_list again;
+  va_copy(again, args);
+  const int n = vsnprintf(nullptr, 0, format, again);
+  va_end(again);
   if (n <= 0) return;
-  complaint.assign(line, strnlen(line, sizeof line));
-  while (!complaint.empty() && complaint.back() == '\n') complaint.pop_back();
+  std::string text(static_cast<size_t>(n) + 1, '\0');
+  vsnprintf(text.data(), text.size(), format, args);
+  text.pop_back();
+  complaint = gist(text);
 }
 
 [[gnu::format(printf, 2, 0)]] int from_libbpf(libbpf_print_level level, const char* format, va_list args) {
@@ -48,6 +67,15 @@ void keep(const char* format, va_list args) {
 
 xdp_attach_mode libxdp_mode(XdpAttach mode) {
   return mode == XdpAttach::native ? XDP_MODE_NATIVE : XDP_MODE_SKB;
+}
+
+// Where libxdp cannot build a dispatcher it attaches the program alone, and calls that a success.
+bool has_dispatcher(int ifindex) {
+  xdp_multiprog* all = xdp_multiprog__get_from_ifindex(ifindex);
+  if (libxdp_get_error(all) != 0) return false;
+  const bool has = !xdp_multiprog__is_legacy(all);
+  xdp_multiprog__close(all);
+  return has;
 }
 #endif
 
@@ -132,6 +160,7 @@ void forget_complaint() {
   libxdp_set_print(from_libxdp);
 #endif
   complaint.clear();
+  by_verifier = false;
 }
 
 std::string reason_of_error(int error) {
@@ -152,7 +181,8 @@ Status XdpAttachment::alone(int program, int ifindex, XdpAttach mode) {
   }
   const int e = errno;
   if (e == EBUSY || e == EEXIST)
-    return Error{"another XDP program is attached to it (bpftool net; ip link set dev IF xdp off; or another sluice)"};
+    return Error{"another XDP program is attached to it (bpftool net; ip link set dev IF xdp off; or another sluice; or write "
+                 "dispatcher: yes, if libxdp attached it)"};
   if (e == EPERM) return Error{"this user may not attach XDP programs: run as root, or with CAP_NET_ADMIN and CAP_BPF"};
   if (e == EINVAL && mode == XdpAttach::native)
     return Error{"the kernel or the driver refuses (its MTU, or a setting such as LRO)"};
@@ -172,13 +202,17 @@ Status XdpAttachment::beside_others(bpf_object* object, int ifindex, XdpAttach m
     e = xdp_program__attach(p, ifindex, libxdp_mode(mode), 0);
     if (e == 0) {
       dispatched_ = p, ifindex_ = ifindex, mode_ = mode;
-      return {};
+      if (has_dispatcher(ifindex)) return {};
+    } else {
+      xdp_program__close(p);
     }
-    xdp_program__close(p);
   }
-  const std::string why = reason_of_error(e);
+  const std::string why = e == 0 ? complaint : reason_of_error(e);
   end();
-  return Error{"libxdp's dispatcher does not take the program: " + why};
+  if (e == 0)
+    return Error{"libxdp could not build a dispatcher" + (why.empty() ? why : " (" + why + ")") + ": " + kWithoutDispatcher};
+  const std::string advice = by_verifier ? std::string(": ") + kWithoutDispatcher : "";
+  return Error{"libxdp's dispatcher does not take the program: " + why + advice};
 #else
   (void)object, (void)ifindex, (void)mode;
   return {};
@@ -209,12 +243,14 @@ Status dispatcher_possible() {
   const int e = fd < 0 ? errno : 0;
   if (fd >= 0) close(fd);
   if (e == 0 || e == EINVAL) return {};
-  return Error{"dispatcher: the kernel refuses programs of the type EXT, which libxdp's dispatcher is built of (" +
-               std::string(std::strerror(e)) +
-               "): take dispatcher out, and the port's program is attached alone; or run a kernel that allows them (Linux 5.10, "
-               "with BTF)"};
+  const std::string refused = "dispatcher: the kernel refuses programs of the type EXT, which libxdp's dispatcher is built of (" +
+                              std::string(std::strerror(e));
+  if (e == EPERM)
+    return Error{refused + ": this user lacks CAP_PERFMON, or the kernel's own policy forbids them even to root): " +
+                 kWithoutDispatcher};
+  return Error{refused + "): " + kWithoutDispatcher + "; or run a kernel that has them (Linux 5.10, with BTF)"};
 #else
-  return Error{"dispatcher: this sluice is built without libxdp: take dispatcher out, and the port's program is attached alone"};
+  return Error{std::string("dispatcher: this sluice is built without libxdp: ") + kWithoutDispatcher};
 #endif
 }
 
