@@ -10,6 +10,11 @@ float share(const port::Occupancy& o) {
   return o.size ? static_cast<float>(o.used) / static_cast<float>(o.size) : 0;
 }
 
+// Buffers that frames wait in are not missing: they come back with these.
+float lack(const port::Occupancy& buffers, const port::Occupancy& waiting) {
+  return buffers.size ? std::max(0.0f, 1 - share(buffers) - static_cast<float>(waiting.used) / static_cast<float>(buffers.size)) : 0;
+}
+
 }  // namespace
 
 // What is dropped here costs little, and what waits behind it in the NIC may be better: several bursts, until there
@@ -38,8 +43,8 @@ void Intake::observe(Instant now, bool governed, shed::Load load) {
   Seen seen;
   if (full_) seen.waiting = port_.rx_waiting(queue_);
   if (taken_ || governor_.level()) seen.buffers = port_.rx_buffers(queue_);
-  const float lack = seen.buffers.size ? 1 - share(seen.buffers) : 0;
-  load.receive = in_front_ ? lack : std::max(share(seen.waiting), lack);
+  const float missing = lack(seen.buffers, seen.waiting);
+  load.receive = in_front_ ? missing : std::max(share(seen.waiting), missing);
   load.quota = static_cast<float>(passed_) / kMaxBurst;
   seen.handoff = load.handoff;
   const bool look = in_front_ && gate(now, governed && governor_.held() < 0, seen);

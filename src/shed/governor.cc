@@ -22,9 +22,10 @@ float seconds(Duration d) { return static_cast<float>(d.ns) * 1e-9f; }
 }  // namespace
 
 // A turn that was long because of its packets counts as a queue at the high mark where it is as long as it may be.
-// One that was long with few packets was interrupted by somebody else, whom shedding does not help.
-float Governor::pressure(const Load& l) const {
-  const float slow = std::max(share(l.turn, config_.longest_turn), share(l.unserved, config_.longest_unserved));
+// One that was long with few packets, or among short ones, was interrupted by somebody else, whom shedding does not help.
+float Governor::pressure(const Load& l) {
+  slow_[next_slow_++ % kTurns] = std::max(share(l.turn, config_.longest_turn), share(l.unserved, config_.longest_unserved));
+  const float slow = *std::min_element(slow_.begin(), slow_.end());
   return std::min(1.0f, std::max(l.receive, std::min(l.quota, 1.0f) * slow * config_.high));
 }
 

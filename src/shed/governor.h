@@ -20,6 +20,7 @@
 // may have another way. Whoever overflows such a ring loses packets there, counted.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -57,7 +58,8 @@ class Governor {
   int32_t held() const { return held_.load(std::memory_order_relaxed); }
 
  private:
-  float pressure(const Load& l) const;
+  static constexpr unsigned kTurns = 4;
+  float pressure(const Load& l);
   void steer(Duration gone, float queue, float ceiling);
   uint32_t to_level();
 
@@ -65,6 +67,8 @@ class Governor {
   std::atomic<uint32_t> level_{0};
   std::atomic<int32_t> held_{-1};
   Instant observed_ = Instant::never();
+  std::array<float, kTurns> slow_{};  // the last turns, in shares of the longest
+  unsigned next_slow_ = 0;
   bool active_ = false;    // between the high mark and the end of the effort
   float integral_ = 0;     // of effort
   float effort_ = 0, queue_ = 0;
