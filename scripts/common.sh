@@ -39,7 +39,9 @@ build_tree() {
     mkdir -p "$dir"
     meson setup "$dir" "$root" "$@" >"$dir/setup.log" 2>&1 || { tail -20 "$dir/setup.log" >&2; die "meson setup failed"; }
   fi
-  say "building $dir"
+  local note=
+  [ -f "$dir/.ninja_log" ] || note=" (the first time, five minutes or more on two cores; progress: tail -f $dir/build.log)"
+  say "building $dir$note"
   ninja -C "$dir" $targets >"$dir/build.log" 2>&1 ||
     { grep -E -A5 'error|FAILED' "$dir/build.log" | head -40 >&2; die "the build failed: see $dir/build.log"; }
 }
