@@ -40,7 +40,7 @@ build_tree() {
     meson setup "$dir" "$root" "$@" >"$dir/setup.log" 2>&1 || { tail -20 "$dir/setup.log" >&2; die "meson setup failed"; }
   fi
   local note=
-  [ -f "$dir/.ninja_log" ] || note=" (the first time, five minutes or more on two cores; progress: tail -f $dir/build.log)"
+  [ -f "$dir/build.log" ] || note=" (the first time, five minutes or more on two cores; progress: tail -f $dir/build.log)"
   say "building $dir$note"
   ninja -C "$dir" $targets >"$dir/build.log" 2>&1 ||
     { grep -E -A5 'error|FAILED' "$dir/build.log" | head -40 >&2; die "the build failed: see $dir/build.log"; }
