@@ -231,7 +231,7 @@ template <class F>
     return false;
   }
   const uint16_t bytes = mt.ip_length;
-  if (hot.hits) {
+  if (hot.hits && a.verdict != FlowVerdict::local) {  // rules are for what is forwarded
     RuleSet::Hits& h = hot.hits[a.rule == RuleSet::kDefault ? hot.default_hits : a.rule];
     h.packets.add(1);
     h.bytes.add(bytes);
