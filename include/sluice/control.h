@@ -13,6 +13,8 @@ namespace sluice::control {
 
 inline constexpr int kProtocolVersion = 1;
 inline constexpr const char* kDefaultSocket = "/run/sluice/sluice.sock";
+// What shed.level takes, as its help and its errors say it.
+inline constexpr const char* kShedLevels = "auto, off, rest, new, established, max or a number from 0 to 768";
 inline constexpr size_t kMaxRequest = 8u << 20;   // bytes of one line; a longer one closes the connection
 
 // JSON-RPC 2.0 section 5.1

@@ -2,9 +2,12 @@
 
 #include <chrono>
 
+#include "sluice/control.h"
+
 namespace sluice::control {
 
 const std::vector<Verb>& verbs() {
+  static const std::string level_help = std::string("the shed level by hand (level: ") + kShedLevels + "; port)";
   static const std::vector<Verb> table = {
       {"version", "version of sluice, of the protocol and of DPDK", run_version},
       {"methods", "the methods of this socket", run_methods},
@@ -40,7 +43,7 @@ const std::vector<Verb>& verbs() {
       {"allow.load", "allows many prefixes at one moment, a line each (text, for, replace; name, more, load)", run_allow_load},
       {"allow.clear", "ends all allowances that were given by command", run_allow_clear},
       {"shed.status", "early drop: levels, what was dropped and why, lists, established flows' hints", run_shed_status},
-      {"shed.level", "the shed level by hand (level: auto, off, rest, new, established, 0 to 768; port)", run_shed_level},
+      {"shed.level", level_help.c_str(), run_shed_level},
       {"stop", "drains and ends sluiced", run_stop},
   };
   return table;

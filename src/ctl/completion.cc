@@ -17,7 +17,7 @@ std::string completion(const std::string& shell) {
            "    tcp) COMPREPLY=($(compgen -W 'list show counters close abort' -- \"$cur\")); return;;\n"
            "    block|allow) COMPREPLY=($(compgen -W 'list find add del load clear' -- \"$cur\")); return;;\n"
            "    shed) COMPREPLY=($(compgen -W 'status level' -- \"$cur\")); return;;\n"
-           "    level) COMPREPLY=($(compgen -W 'auto off rest new established' -- \"$cur\")); return;;\n"
+           "    level) COMPREPLY=($(compgen -W 'auto off rest new established max' -- \"$cur\")); return;;\n"
            "    --state) COMPREPLY=($(compgen -W 'established syn-sent syn-received close-wait fin-wait-1 fin-wait-2 "
            "closing last-ack time-wait' -- \"$cur\")); return;;\n"
            "    config) COMPREPLY=($(compgen -W 'get check apply' -- \"$cur\")); return;;\n"
@@ -34,14 +34,14 @@ std::string completion(const std::string& shell) {
   if (shell == "zsh")
     return "#compdef sluicectl\n_sluicectl() {\n  case $words[2] in\n    config) compadd get check apply; "
            "_files;;\n    tcp) compadd list show counters close abort;;\n"
-           "    block|allow) compadd list find add del load clear; _files;;\n    shed) compadd status level auto off rest new established;;\n    *) compadd " +
+           "    block|allow) compadd list find add del load clear; _files;;\n    shed) compadd status level auto off rest new established max;;\n    *) compadd " +
            verbs + ";;\n  esac\n}\ncompdef _sluicectl sluicectl\n";
   if (shell == "fish")
     return "complete -c sluicectl -f -n __fish_use_subcommand -a '" + verbs +
            "'\ncomplete -c sluicectl -n '__fish_seen_subcommand_from config' -a 'get check apply'\n"
            "complete -c sluicectl -n '__fish_seen_subcommand_from tcp' -a 'list show counters close abort'\n"
            "complete -c sluicectl -n '__fish_seen_subcommand_from block allow' -a 'list find add del load clear' -F\n"
-           "complete -c sluicectl -n '__fish_seen_subcommand_from shed' -a 'status level auto off rest new established'\n"
+           "complete -c sluicectl -n '__fish_seen_subcommand_from shed' -a 'status level auto off rest new established max'\n"
            "complete -c sluicectl -l json -d 'answers for programs'\n";
   return "";
 }

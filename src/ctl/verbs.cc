@@ -1,6 +1,7 @@
 #include "ctl/verbs.h"
 
 #include "base/command_line.h"
+#include "sluice/control.h"
 
 namespace sluice::ctl {
 
@@ -62,7 +63,7 @@ void add_shed(CLI::App& app, Request& r, bool changes) {
   v.verb("status", "shed.status", "levels, what was dropped and why; the same as shed alone");
   if (!changes) return;
   CLI::App* s = v.verb("level", "shed.level", "shed by hand, or by load again");
-  v.text(s, "level", "level", "auto: by load. off, rest, new, established: so much is shed. Or 0 to 768")->required();
+  v.text(s, "level", "level", std::string(control::kShedLevels) + ": so much is shed; auto: by load")->required();
   v.text(s, "--port", "port", "this port only");
 }
 

@@ -24,7 +24,7 @@ struct Verbs {
     s->callback([&to = r, method] { to.method = method; });
     return s;
   }
-  CLI::Option* text(CLI::App* s, const char* option, const char* field, const char* help) {
+  CLI::Option* text(CLI::App* s, const char* option, const char* field, const std::string& help) {
     return s->add_option_function<std::string>(
         option, [&to = r, field](const std::string& v) { to.params[field] = v; }, help);
   }

@@ -60,7 +60,7 @@ std::optional<uint32_t> level_in(Params& p) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), level);
   if (error != std::errc() || end != text.data() + text.size() || level > SLUICE_LEVEL_MAX)
     p.invalid("level", (text.empty() ? "missing" : "found '" + text.substr(0, 40) + "'") +
-                           ", expected auto, off, rest, new, established or a number from 0 to " + std::to_string(SLUICE_LEVEL_MAX));
+                           ", expected " + kShedLevels);
   return level;
 }
 

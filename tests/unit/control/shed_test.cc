@@ -593,6 +593,15 @@ TEST_F(ShedTest, TheLevelByHandShedsTheRestAndSaysSo) {
   EXPECT_EQ(call("shed.status")["ports"][1]["queues"][0]["level"], 256);
 }
 
+TEST_F(ShedTest, EveryLevelThatIsNamedIsTaken) {
+  for (const auto& [word, level] : {std::pair{"auto", json("auto")}, {"off", json(0)}, {"rest", json(256)}, {"new", json(512)},
+                                    {"established", json(768)}, {"max", json(768)}, {"768", json(768)}}) {
+    EXPECT_NE(std::string(kShedLevels).find(word), std::string::npos) << word;
+    EXPECT_EQ(call("shed.level", {{"level", word}})["level"], level);
+  }
+  EXPECT_NE(call("methods").dump().find(kShedLevels), std::string::npos);
+}
+
 TEST_F(ShedTest, StatusAndMetrics) {
   call("config.apply", {{"text", kText + "shed: {bogons: martian, allow: [192.0.2.0/24]}\n"}});
   call("block.add", {{"prefix", "203.0.113.0/24"}});
