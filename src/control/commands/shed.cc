@@ -108,11 +108,15 @@ json run_shed_level(Context& c, Params& p) {
   p.finish();
   std::optional<uint16_t> port;
   if (!name.empty()) port = port_named(c, p, "port", name);
+  bool was_held = false;
+  for (const auto& q : c.box.shed_queues()) was_held |= q.held >= 0 && (!port || q.port == *port);
   if (!c.box.hold_level(port, level)) throw RpcError{kInternalError, "shed.level: the port is gone"};
   const std::string where = name.empty() ? "all ports" : "port " + name;
+  // The end of what was a warning is one, too: status shows warnings alone, and its last word is to be right.
   c.log_event(level ? port::Event{port::Event::Level::warning, "shed level " + std::to_string(*level) + " by hand on " + where + ": " +
                                                                    level_text(*level) + "; 'shed level auto' ends it"}
-                    : port::Event{port::Event::Level::info, "shed level by load on " + where});
+                    : port::Event{was_held ? port::Event::Level::warning : port::Event::Level::info,
+                                  "shed level by load on " + where + (was_held ? ", by hand no longer" : "")});
   return {{"level", level ? json(*level) : json("auto")}, {"port", name.empty() ? json(nullptr) : json(name)},
           {"sheds", level ? level_text(*level) : "by load"}};
 }

@@ -586,6 +586,7 @@ TEST_F(ShedTest, TheLevelByHandShedsTheRestAndSaysSo) {
   EXPECT_EQ(q["sheds"], "the rest");
   EXPECT_NE(call("events").back()["text"].get<std::string>().find("by hand on all ports"), std::string::npos);
   level({{"level", "auto"}});
+  EXPECT_EQ(call("status")["recent_warnings"].back(), "shed level by load on all ports, by hand no longer");
   EXPECT_TRUE(passes("203.0.113.7"));
   EXPECT_EQ(call("shed.status")["ports"][0]["queues"][0]["by"], "load");
   level({{"level", 256}, {"port", "wan"}});
