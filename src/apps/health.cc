@@ -11,7 +11,8 @@ using app::Kind;
 
 namespace {
 
-constexpr size_t kStatusLine = 12;  // "HTTP/1.1 200"
+constexpr size_t kStatusLine = 12;        // "HTTP/1.1 200"
+constexpr uint32_t kMostRead = 1u << 20;  // bytes of an answer; a longer one is reset
 
 std::string host_of(const app::Endpoint& e) {
   char text[64];
@@ -73,6 +74,7 @@ void Health::tick(app::Api& api) {
     Target* t = targets_[i];
     if (!t) return;
     if (t->state_ == Target::State::idle) return begin(api, *t);
+    if (t->state_ == Target::State::ending) return api.close(t->conn_), rest(api, *t);  // it keeps the connection open
     api.abort(t->conn_);
     finish(api, *t, false);
   });
@@ -81,6 +83,7 @@ void Health::tick(app::Api& api) {
 void Health::begin(app::Api& api, Target& t) {
   t.began_ = api.now();
   t.got_ = 0;
+  t.read_ = 0;
   t.counters_->checks.add(1);
   const app::Options o{.nagle = false};
   if (api.connect(t.counters_->at, {}, o, t.index_, t.conn_) != app::Outcome::ok) return finish(api, t, false);
@@ -109,9 +112,9 @@ void Health::event(app::Api& api, Target& t, const Event& e) {
     case Kind::data: return answer(api, t, e);
     case Kind::accepted:
     case Kind::sent: return;
-    case Kind::peer_closed: api.abort(t.conn_); return finish(api, t, false);
+    case Kind::peer_closed: api.close(t.conn_); [[fallthrough]];
     case Kind::closed:
-    case Kind::failed: return finish(api, t, false);
+    case Kind::failed: return t.state_ == Target::State::ending ? rest(api, t) : finish(api, t, false);
   }
 }
 
@@ -134,15 +137,19 @@ void Health::answer(app::Api& api, Target& t, const Event& e) {
   std::memcpy(t.line_ + t.got_, e.bytes, n);
   t.got_ = static_cast<uint8_t>(t.got_ + n);
   api.done(e.conn, e.buffer, e.length);
-  if (t.got_ < kStatusLine) return;
+  t.read_ += e.length;
+  const bool counts = t.state_ != Target::State::ending && t.got_ == kStatusLine;
+  if (counts) t.state_ = Target::State::ending;
+  if (t.read_ > kMostRead) {
+    api.abort(t.conn_);
+    rest(api, t);
+  }
+  if (!counts) return;
   const unsigned status = status_of(t.line_);
-  api.close(t.conn_);
-  finish(api, t, status >= t.options_.status_low && status <= t.options_.status_high);
+  judge(api, t, status >= t.options_.status_low && status <= t.options_.status_high);
 }
 
-void Health::finish(app::Api& api, Target& t, bool good) {
-  t.state_ = Target::State::idle;
-  timeouts_.set(t.index_, std::max(t.began_ + t.options_.interval.ns, api.now()), api.now());
+void Health::judge(app::Api& api, Target& t, bool good) {
   if (!good) t.counters_->checks_failed.add(1);
   if (good != t.last_) t.run_ = 0;
   t.last_ = good;
@@ -151,6 +158,11 @@ void Health::finish(app::Api& api, Target& t, bool good) {
   t.counters_->up.store(good, std::memory_order_relaxed);
   t.counters_->changed.store(api.now(), std::memory_order_relaxed);
   if (t.observer_) t.observer_->health_changed(api.now(), t.tag_, good);
+}
+
+void Health::rest(app::Api& api, Target& t) {
+  t.state_ = Target::State::idle;
+  timeouts_.set(t.index_, std::max(t.began_ + t.options_.interval.ns, api.now()), api.now());
 }
 
 }  // namespace sluice::apps

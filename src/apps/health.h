@@ -2,7 +2,9 @@
 // load balancer's real servers). One instance a stack engine; observers are called on its lcore.
 //
 // A target is up at first. After `fall` failed checks in a row it is down, after `rise` good ones up again. A check
-// has at most one connection; the next one begins `interval` after the last began.
+// has at most one connection; the next one begins `interval` after the last began. An HTTP check counts once its status
+// line is there; what follows is read and thrown away until the server ends the connection as it was asked to, so that
+// a healthy one sees no reset.
 #pragma once
 
 #include <atomic>
@@ -49,7 +51,7 @@ class Health final : public app::App {
 
    private:
     friend class Health;
-    enum class State : uint8_t { idle, connecting, answer };
+    enum class State : uint8_t { idle, connecting, answer, ending };  // ending: the outcome is known
     BackendCounters* counters_;
     CheckOptions options_;
     std::string request_;
@@ -60,6 +62,7 @@ class Health final : public app::App {
     bool last_ = true;           // the last check's outcome
     uint8_t run_ = 0;            // so many of them in a row
     uint8_t got_ = 0;            // bytes of the status line
+    uint32_t read_ = 0;          // bytes of the answer
     char line_[12]{};
     app::Conn conn_;
     int64_t began_ = 0;
@@ -83,7 +86,9 @@ class Health final : public app::App {
   void event(app::Api& api, Target& t, const app::Event& e);
   bool ask(app::Api& api, Target& t);
   void answer(app::Api& api, Target& t, const app::Event& e);
-  void finish(app::Api& api, Target& t, bool good);
+  void judge(app::Api& api, Target& t, bool good);
+  void rest(app::Api& api, Target& t);
+  void finish(app::Api& api, Target& t, bool good) { rest(api, t), judge(api, t, good); }
 
   Pool<Target*> targets_;
   Timeouts timeouts_;

@@ -137,6 +137,50 @@ TEST_F(HealthTest, AnHttpAnswerCountsByItsStatus) {
   }
 }
 
+TEST_F(HealthTest, AnHttpCheckReadsTheAnswerToItsEndAndClosesInOrder) {
+  check_.kind = CheckKind::http;
+  check_.fall = 1;
+  subscribe();
+  const Conn c = next();
+  api_.connected(c);
+  api_.run();
+  api_.acknowledge(c);
+  api_.deliver(c, "HTTP/1.1 503 No\r\n");
+  api_.run();
+  EXPECT_FALSE(target_->up()) << "it counts at once";
+  api_.deliver(c, "\r\n" + std::string(100'000, 'x'));
+  api_.run();
+  EXPECT_TRUE(api_.open(c)) << "there may be more";
+  api_.fin(c);
+  api_.run();
+  EXPECT_FALSE(api_.open(c));
+  EXPECT_TRUE(api_.shut(c));
+  EXPECT_FALSE(api_.aborted(c));
+  EXPECT_EQ(counters_.checks_failed.get(), 1u);
+}
+
+TEST_F(HealthTest, AnAnswerWithoutAnEndIsCutShort) {
+  check_.kind = CheckKind::http;
+  subscribe();
+  const auto answered = [&](const std::string& more) {
+    const Conn c = next();
+    api_.connected(c);
+    api_.run();
+    api_.acknowledge(c);
+    api_.deliver(c, "HTTP/1.1 200 OK\r\n\r\n" + more);
+    api_.run();
+    return c;
+  };
+  const Conn kept = answered("");  // a server that keeps the connection
+  api_.advance(FakeApi::kSecond + 25 * FakeApi::kMs);
+  EXPECT_TRUE(api_.shut(kept));
+  EXPECT_FALSE(api_.aborted(kept));
+  const Conn endless = answered(std::string(1 << 20, 'x'));
+  EXPECT_TRUE(api_.aborted(endless));
+  EXPECT_EQ(counters_.checks.get(), 2u);
+  EXPECT_EQ(counters_.checks_failed.get(), 0u) << "the status was good";
+}
+
 TEST_F(HealthTest, TheHostIsTheAddressUnlessGiven) {
   check_.kind = CheckKind::http;
   subscribe();
