@@ -233,6 +233,7 @@ Type<E> choice(const std::vector<std::pair<std::string, E>>& words) {
           }};
 }
 
+std::optional<bool> truth(const Node& n);  // of yes, no and their synonyms; none: anything else
 const Type<bool>& boolean();
 // Text of low to high bytes; `pattern` is an ECMAScript regular expression for the schema, `good` its check.
 Type<std::string> text(size_t low, size_t high, const std::string& what, const std::string& pattern = "",

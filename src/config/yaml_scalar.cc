@@ -91,15 +91,18 @@ bool good_name(std::string_view s) {
   });
 }
 
+std::optional<bool> truth(const Node& n) {
+  if (n.kind != Node::Kind::scalar || n.quoted) return std::nullopt;
+  if (n.text == "yes" || n.text == "true" || n.text == "on") return true;
+  if (n.text == "no" || n.text == "false" || n.text == "off") return false;
+  return std::nullopt;
+}
+
 const Type<bool>& boolean() {
   static const Type<bool> type = {Json{{"enum", {true, false, "yes", "no"}}},
                                   [](Reader& r, const At& at, bool& out) {
-                                    if (at.node->kind == Node::Kind::scalar && !at.node->quoted) {
-                                      const std::string& s = at.node->text;
-                                      if (s == "yes" || s == "true" || s == "on") return out = true, true;
-                                      if (s == "no" || s == "false" || s == "off") return out = false, true;
-                                    }
-                                    return r.expected(at, "yes or no");
+                                    const std::optional<bool> v = truth(*at.node);
+                                    return v ? (out = *v, true) : r.expected(at, "yes or no");
                                   }};
   return type;
 }

@@ -172,7 +172,7 @@ const Type<ShedPorts>& blocked_ports() {
         const std::string word = s.substr(0, slash);
         if (slash == s.npos || (word != "tcp" && word != "udp")) {
           const bool bare = !s.empty() && s.find_first_not_of("0123456789-") == s.npos;
-          return r.expected(at, what + (bare ? "; did you mean 'udp/" + s + "'?" : did_you_mean(word, {"tcp", "udp"})));
+          return r.expected(at, what + (bare ? "; did you mean 'tcp/" + s + "' or 'udp/" + s + "'?" : did_you_mean(word, {"tcp", "udp"})));
         }
         Node range = *at.node;  // the mistakes of port_span name what they found
         range.text = s.substr(slash + 1);
@@ -191,12 +191,9 @@ void read_amplification(Reader& r, const At& at, Shed& s) {
     list_of(number<uint16_t>(1, 65535), "UDP ports").read(r, at, s.amplification);
     return;
   }
-  bool on = false;
-  if (at.node->kind != Node::Kind::scalar) {
-    r.expected(at, "yes, no or a list of UDP ports");
-    return;
-  }
-  if (!boolean().read(r, at, on) || !on) return;
+  const std::optional<bool> on = truth(*at.node);
+  if (!on) r.expected(at, "yes, no or a list of UDP ports such as [53, 11211]");
+  if (!on.value_or(false)) return;
   s.amplification.assign(std::begin(kAmplifiers), std::end(kAmplifiers));
   s.amplification_known = true;
 }
