@@ -82,7 +82,6 @@ unsigned fragment4(rte_mbuf* m, const Meta& meta, uint16_t mtu, rte_mempool* poo
       rte_pktmbuf_free_bulk(out, n);
       return 0;
     }
-    piece->port = m->port;
     out[n++] = piece;
     data = data.subspan(take);
     offset8 += static_cast<unsigned>(take / 8);

@@ -139,7 +139,6 @@ rte_mbuf* finish(rte_mbuf* m, size_t length, uint8_t family, uint16_t in_port) {
   }
   m->data_len = static_cast<uint16_t>(kEthernet + length);
   m->pkt_len = m->data_len;
-  m->port = in_port;
   std::ranges::fill(bytes_of(m).first(kEthernet), uint8_t{0});
   Meta& meta = stash(m);
   meta = Meta{};

@@ -489,7 +489,7 @@ TEST_F(Forward, SteeredPacketsAreHandledWhereTheyArrive) {
     const Meta m = out.handed[0].meta;
     const Octets f = out.handed[0].frame;
     rte_mbuf* again = mbuf(kA, f);
-    out.held--;  // it is back
+    out.held[kA]--;  // it is back
     stash(again) = m;
     pipeline->from_ring(snapshot, now, &again, 1, out);
     out.flush();
