@@ -175,6 +175,13 @@ def a_slow_client_harms_nobody():
 
 
 @test
+def a_second_lab_of_the_name_is_refused():
+    r = subprocess.run([os.path.join(ROOT, "scripts/lab"), "up"], env=lab.env, stderr=subprocess.PIPE, text=True)
+    check(r.returncode == 1 and "owner PID %d" % os.getpid() in r.stderr, r.stderr)
+    check(lab.daemon.poll() is None and lab.up(), "it ended what was there")
+
+
+@test
 def too_long_a_request_is_refused():
     r = lab.rpc()
     try:
