@@ -66,7 +66,7 @@ std::string rate(double n, const char* unit) {
 
 std::string span(double seconds) {
   char buf[48];
-  auto s = static_cast<uint64_t>(seconds);
+  auto s = static_cast<uint64_t>(seconds + 0.05);  // as the tenths below round: 59.96 is a minute
   if (s >= 86400)
     std::snprintf(buf, sizeof buf, "%llud %lluh", s / 86400ull, s % 86400 / 3600ull);
   else if (s >= 3600)

@@ -1,5 +1,7 @@
 // Views of early drop: the block and allow lists, what is shed.
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <map>
 
 #include "ctl/fields.h"
@@ -57,6 +59,31 @@ std::string one(const json& e) {
          (e["ends_in_seconds"].is_null() ? "" : ", for " + ends(e)) + ")";
 }
 
+std::string done(const json& e) {
+  const std::string action = text(e, "action");
+  return action == "block" ? "blocked" : action == "allow" ? "allowed" : "a " + action;
+}
+
+// " for 1h 30m", as it was said; what is left of it is rounded up to seconds.
+std::string lasting(const json& e) {
+  if (e["ends_in_seconds"].is_null()) return " until removed";
+  auto left = static_cast<uint64_t>(std::ceil(number(e, "ends_in_seconds")));
+  std::string s = " for";
+  for (const auto& [unit, seconds] : {std::pair{"d", 86400u}, {"h", 3600u}, {"m", 60u}, {"s", 1u}}) {
+    if (left >= seconds) s += " " + std::to_string(left / seconds) + unit;
+    left %= seconds;
+  }
+  return s;
+}
+
+std::string instead_of(const json& now, const json& before) {
+  if (before.is_null()) return "";
+  const std::string from = text(before, "from");
+  if (from != "command") return ", instead of " + done(before) + (from == "configuration" ? " (by the configuration)" : "");
+  if (text(before, "action") != text(now, "action")) return ", instead of " + done(before) + lasting(before);
+  return lasting(before) == lasting(now) ? ", as before" : ", instead of" + lasting(before);
+}
+
 }  // namespace
 
 std::string early_laws(const json& rows) {
@@ -97,14 +124,12 @@ std::string prefix_list_view(const json& r) {
 }
 
 std::string prefix_change_view(const std::string& method, const json& r) {
-  const bool block = method.starts_with("block");
-  const std::string done = block ? "blocked" : "allowed", verb = method.substr(method.find('.') + 1);
+  const std::string past = method.starts_with("block") ? "blocked" : "allowed", verb = method.substr(method.find('.') + 1);
   if (verb == "add")
-    return text(r, "prefix") + ": " + done + (r["ends_in_seconds"].is_null() ? "" : " for " + ends(r)) +
-           (text(r, "replaced") == (block ? "allow" : "block") ? ", instead of " + std::string(block ? "allowed" : "blocked") : "") + "\n";
-  if (verb == "remove") return text(r, "prefix") + ": no longer " + done + " by command\n";
+    return text(r, "prefix") + ": " + done(r) + lasting(r) + instead_of(r, r["instead_of"]) + "\n";
+  if (verb == "remove") return text(r, "prefix") + ": no longer " + past + " by command\n";
   if (verb == "load")
-    return counted(r, "loaded") + (number(r, "loaded") == 1 ? " prefix " : " prefixes ") + done + " in " + shown(number(r, "milliseconds"), "%.0f ms") + "; by command there are " +
+    return counted(r, "loaded") + (number(r, "loaded") == 1 ? " prefix " : " prefixes ") + past + " in " + shown(number(r, "milliseconds"), "%.0f ms") + "; by command there are " +
            counted(r, "by_command") + "\n";
   if (verb == "clear")
     return counted(r, "removed") + " removed" +

@@ -45,25 +45,28 @@ Prefix prefix_in(Params& p, const char* field = "prefix") {
   return *x;
 }
 
-Instant end_in(Context& c, Params& p) {
+Instant end_in(Params& p, Instant now) {
   const std::string text = p.text("for");
   if (!p.has("for")) return Instant::never();
   auto span = parse_span(text);
   if (!span) p.invalid("for", span.error());
-  return c.box.now() + *span;
+  return now + *span;
 }
 
 [[noreturn]] void refuse(const Params& p, const std::string& why) { throw RpcError{kRefused, p.method() + ": " + why}; }
 
 json add(Context& c, Params& p, sluice_action action) {
   const Prefix prefix = prefix_in(p);
-  const Instant until = end_in(c, p);
+  const Instant now = c.box.now();
+  const Instant until = end_in(p, now);
   p.finish();
   auto& lists = c.box.shed().lists();
-  const auto before = entry_of(lists, prefix, Origin::command);
+  std::optional<View> before;  // in force for this very prefix
+  for (Origin from : {Origin::command, Origin::file, Origin::bogon})
+    if (!before) before = entry_of(lists, prefix, from);
   if (Status s = lists.add({prefix, action}, Origin::command, until); !s) refuse(p, s.error());
-  json j = entry({{prefix, action}, Origin::command, until}, c.box.now());
-  j["replaced"] = before ? json(word(before->entry.action)) : json(nullptr);
+  json j = entry({{prefix, action}, Origin::command, until}, now);
+  j["instead_of"] = before ? entry(*before, now) : json(nullptr);
   return j;
 }
 
@@ -169,7 +172,7 @@ json load(Context& c, Params& p, sluice_action action) {
   const std::string text = p.text("text"), name = p.text("name", "(control socket)");
   const uint64_t number = p.number("load", 0, 1, UINT64_MAX);
   const bool more = p.flag("more"), replace = p.flag("replace");
-  const Instant until = end_in(c, p);
+  const Instant until = end_in(p, c.box.now());
   p.finish();
   const auto begun = std::chrono::steady_clock::now();
   auto& lists = c.box.shed().lists();
@@ -190,9 +193,9 @@ json load(Context& c, Params& p, sluice_action action) {
   shed::Batch batch{.from = Origin::command, .come = {}, .go = replace ? 1u << action : 0u, .until = until};
   batch.come.reserve(all.prefixes.size());
   for (const Prefix& x : all.prefixes) batch.come.push_back({x, action});
-  return in_force(c, p, std::move(batch), [&c, &lists, action, begun, n = all.prefixes.size(), what = p.method() + " " + name]() -> json {
+  return in_force(c, p, std::move(batch), [&c, &lists, action, begun, n = all.prefixes.size(), name]() -> json {
     const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begun).count();
-    c.log_event({port::Event::Level::info, what + ": " + std::to_string(n) + (n == 1 ? " prefix" : " prefixes")});
+    c.log_event({port::Event::Level::info, name + ": " + std::to_string(n) + (n == 1 ? " prefix " : " prefixes ") + done(action) + " by command"});
     return {{"loaded", n}, {"by_command", lists.size(Origin::command, action)}, {"milliseconds", ms}};
   });
 }
