@@ -15,6 +15,16 @@ inline std::string unknown_command(int argc, char** argv, const std::vector<std:
   return std::find(commands.begin(), commands.end(), argv[1]) == commands.end() ? argv[1] : "";
 }
 
+// What the parser refused, as the program's own error. Written for CLI::App and CLI::Error, which this room does not know.
+inline std::string usage_error(const auto& app, const auto& error) {
+  std::string what = error.what();
+  if (const std::vector<std::string> extra = app.remaining(true); what.starts_with("The following argument") && !extra.empty()) {
+    what = "not expected:";  // the parser names them backwards
+    for (const std::string& word : extra) what += " " + word;
+  }
+  return app.get_name() + ": " + what + "\nRun with --help for more information.\n";
+}
+
 // The candidate that a word was probably meant to be: at most two letters wrong, left out, too many or swapped, and at most
 // a third of them. Empty: none.
 inline std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {

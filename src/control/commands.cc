@@ -42,7 +42,7 @@ const std::vector<Verb>& verbs() {
       {"allow.find", "what decides about a source address (address)", run_allow_find},
       {"allow.load", "allows many prefixes at one moment, a line each (text, for, replace; name, more, load)", run_allow_load},
       {"allow.clear", "ends all allowances that were given by command", run_allow_clear},
-      {"shed.status", "early drop: levels, what was dropped and why, lists, established flows' hints", run_shed_status},
+      {"shed.status", "early drop: levels, what was dropped and why, lists, established flows' hints (port)", run_shed_status},
       {"shed.level", level_help.c_str(), run_shed_level},
       {"stop", "drains and ends sluiced", run_stop},
   };

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "base/command_line.h"
 #include "ctl/client.h"
 #include "ctl/verbs.h"
 #include "ctl/views.h"
@@ -23,6 +24,7 @@ using sluice::ctl::Request;
 using sluice::ctl::Verbs;
 
 struct Options {
+  const CLI::App* commands = nullptr;
   std::string socket = sluice::control::kDefaultSocket;
   bool as_json = false;
   int timeout = 60;
@@ -33,7 +35,7 @@ int report_failure(const Answer& a, const Options& o) {
     std::cout << json{{"error", {{"code", a.code}, {"message", a.message}, {"data", a.data}}}}.dump() << "\n";
     return 1;
   }
-  std::cerr << "sluicectl: " << a.message << "\n";
+  std::cerr << "sluicectl: " << sluice::ctl::as_typed(*o.commands, a.message) << "\n";
   if (a.data.is_object() && a.data.contains("errors"))
     for (const json& e : a.data["errors"]) {
       std::string where = e.value("file", "");
@@ -220,6 +222,8 @@ int main(int argc, char** argv) {
   uint64_t rounds = 0;
   CLI::App app{"Asks a running sluiced. Tables for people, --json for programs.", "sluicectl"};
   app.footer("Exit status: 0 done, 1 refused (or the audit is open), 2 wrong usage, 3 no answer.");
+  app.failure_message([](const CLI::App* a, const CLI::Error& e) { return sluice::usage_error(*a, e); });
+  o.commands = &app;
   app.add_option("-s,--socket", o.socket, "control socket")->capture_default_str();
   app.add_flag("-j,--json", o.as_json, "the answer as JSON");
   app.add_option("--timeout", o.timeout, "seconds to wait for an answer")
@@ -238,9 +242,14 @@ int main(int argc, char** argv) {
     s->callback([&r, what] { r.method = std::string("config.") + what; });
   }
   CLI::App* w = app.add_subcommand("watch", "repeat a verb: watch [-n SECONDS] VERB …");
-  w->add_option("-n,--interval", interval, "seconds between two answers")
-      ->capture_default_str()
-      ->check(CLI::Range(0.1, 3600.0));
+  w->add_option_function<double>(
+       "-n,--interval",
+       [&](double seconds) {
+         if (!(seconds >= 0.1 && seconds <= 3600)) throw CLI::ValidationError("-n, --interval: expected 0.1 to 3600 seconds");
+         interval = seconds;
+       },
+       "seconds between two answers")
+      ->default_str("1");
   w->add_option("--count", rounds, "stop after so many");
   w->require_subcommand(1);
   add_queries(*w, r, false);
@@ -267,7 +276,9 @@ int main(int argc, char** argv) {
   if (!r.file.empty()) {
     std::string text;
     if (!read_file(r.file, text)) return 2;
-    r.params = {{"text", text}, {"name", r.file}};
+    const bool piped = r.file == "-";
+    const auto folder = piped ? std::filesystem::current_path() : std::filesystem::absolute(r.file).lexically_normal().parent_path();
+    r.params = {{"text", text}, {"name", piped ? "(standard input)" : r.file}, {"folder", folder.string()}};
   }
   Client client(o.socket);
   if (!r.list_file.empty()) return load_list(client, r, o);

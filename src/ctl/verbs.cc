@@ -9,17 +9,15 @@ namespace {
 
 // block add PREFIX for 10m.
 void span_words(CLI::App* s, Request& r) {
-  s->add_option_function<std::vector<std::string>>(
-       "for",
-       [&r](const std::vector<std::string>& words) {
-         if (words.size() != 2 || words[0] != "for")
-           throw CLI::ValidationError("'" + words[0] + "'", "expected 'for TIME' behind it, such as 'for 10m'");
-         r.params["for"] = words[1];
-       },
-       "for TIME: 10m, 1h30m, 7d; left out: until it is removed, or sluiced ends")
-      ->expected(2)
-      ->type_name("for TIME");
-  s->add_option_function<std::string>("--for", [&r](const std::string& v) { r.params["for"] = v; }, "the same");
+  CLI::Option* word = s->add_option_function<std::string>(
+      "for",
+      [](const std::string& found) {
+        if (found != "for") throw CLI::ValidationError("found '" + found + "', expected 'for TIME', such as 'for 10m'");
+      },
+      "the word, and how long; left out: until it is removed, or sluiced ends");
+  const auto until = [&r](const std::string& v) { r.params["for"] = v; };
+  word->type_name("")->needs(s->add_option_function<std::string>("TIME", until, "10m, 1h30m, 7d")->type_name(""));
+  s->add_option_function<std::string>("--for", until, "the same")->type_name("TIME");
 }
 
 void add_list(CLI::App& app, Request& r, const std::string& name, bool changes) {
@@ -60,11 +58,29 @@ void add_shed(CLI::App& app, Request& r, bool changes) {
   shed->callback([&r] {
     if (r.method.empty()) r.method = "shed.status";
   });
-  v.verb("status", "shed.status", "levels, what was dropped and why; the same as shed alone");
+  CLI::App* s = v.verb("status", "shed.status", "levels, what was dropped and why; the same as shed alone");
+  v.text(s, "--port", "port", "this port only");
   if (!changes) return;
-  CLI::App* s = v.verb("level", "shed.level", "shed by hand, or by load again");
+  s = v.verb("level", "shed.level", "shed by hand, or by load again");
   v.text(s, "level", "level", std::string(control::kShedLevels) + ": so much is shed; auto: by load")->required();
   v.text(s, "--port", "port", "this port only");
+}
+
+std::string as_typed(const CLI::App& app, const std::string& message) {
+  std::string s = message;
+  const auto all = [](const CLI::App*) { return true; };
+  for (const CLI::App* group : app.get_subcommands(all))
+    for (size_t at = 0; (at = s.find(group->get_name() + ".", at)) != s.npos; at++) {
+      const size_t verb = at + group->get_name().size() + 1;
+      const size_t end = std::min(s.find_first_not_of("abcdefghijklmnopqrstuvwxyz", verb), s.size());
+      if (at > 0 && s[at - 1] != ' ') continue;
+      for (const CLI::App* c : group->get_subcommands(all))
+        if (c->check_name(s.substr(verb, end - verb))) {
+          s.replace(verb - 1, end - verb + 1, " " + c->get_name());
+          break;
+        }
+    }
+  return s;
 }
 
 std::string misspelt(const CLI::App& app, int argc, char** argv) {

@@ -37,6 +37,9 @@ struct Verbs {
 // block, allow and shed; `changes` is false below `watch`, which repeats only what asks.
 void add_shed(CLI::App& app, Request& r, bool changes);
 
+// An error of the box, which names methods (block.remove), in the words that call them here (block del).
+std::string as_typed(const CLI::App& app, const std::string& message);
+
 // The first word that is no command where one is expected, with what it probably was: a sentence. Empty: there is none, or
 // the parser will say more.
 std::string misspelt(const CLI::App& app, int argc, char** argv);

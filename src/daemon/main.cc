@@ -33,6 +33,7 @@ int check(const std::string& file, const std::vector<std::string>& set) {
 
 int main(int argc, char** argv) {
   CLI::App app{"sluice: router, firewall and more in user space, over DPDK and AF_XDP.", "sluiced"};
+  app.failure_message([](const CLI::App* a, const CLI::Error& e) { return usage_error(*a, e); });
   app.require_subcommand(1);
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.footer("Exit status: 0 done, 1 failed, 2 wrong usage or a mistake in the configuration.");

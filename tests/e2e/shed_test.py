@@ -147,12 +147,24 @@ def a_block_acts_at_once_and_ends_by_itself():
     with Running() as rpc:
         check(reaches(SERVER, OTHER), "unblocked")
         out = ctl("block", "add", OTHER + "/32", "for", "4s")
-        check(OTHER + "/32: blocked for 4.0s" in out, out)
+        check(OTHER + "/32: blocked for 4s\n" in out, out)
         check(not reaches(SERVER, OTHER) and drops(rpc, "shed_block") > 0, "blocked: %s" % rpc.call("drops"))
         check(reaches(SERVER), "the neighbour of a blocked one")
         check(OTHER in ctl("block", "list") and "block %s/32 (command, for" % OTHER in ctl("block", "find", OTHER), "the list")
         until(lambda: reaches(SERVER, OTHER), 8, "the block ends")
         check("203.0.113.0/24" in ctl("block", "list") and OTHER not in ctl("block", "list"), "the list afterwards")
+
+
+@test
+def an_answer_says_what_an_entry_replaces():
+    with Running():
+        for words, says in ((("block", "add", OTHER, "for", "1h30m"), "blocked for 1h 30m\n"),
+                            (("block", "add", OTHER), "blocked until removed, instead of for 1h 30m\n"),
+                            (("block", "add", OTHER), "blocked until removed, as before\n"),
+                            (("allow", "add", OTHER, "for", "10m"), "allowed for 10m, instead of blocked until removed\n"),
+                            (("allow", "add", "203.0.113.0/24"), "allowed until removed, instead of blocked (by the configuration)\n")):
+            out = ctl(*words)
+            check(says in out, "%s: %s" % (words, out))
 
 
 @test
@@ -171,6 +183,7 @@ def allow_inside_block_and_back():
 @test
 def wrong_words_are_told():
     with Running():
+        ctl("block", "add", "198.18.1.64/26")
         for words, says, status in (
                 (("block", "add", "203.0.113.1/24"), "did you mean '203.0.113.0/24'", 1),
                 (("block", "add", "203.0.113.300"), "no address and no prefix", 1),
@@ -178,6 +191,14 @@ def wrong_words_are_told():
                 (("block", "add", "203.0.113.7", "for", "11y"), "is no time", 1),
                 (("block", "add", "203.0.113.7", "for", "4000d"), "ten years", 1),
                 (("block", "add", "203.0.113.7", "until", "10m"), "expected 'for TIME'", 2),
+                (("block", "add", "203.0.113.7", "10m"), "sluicectl: found '10m', expected 'for TIME'", 2),
+                (("block", "add", "203.0.113.7", "for"), "sluicectl: for requires TIME", 2),
+                (("shed", "level", "rest", "for", "5s"), "sluicectl: not expected: for 5s", 2),
+                (("shed", "status", "--port", "x"), "sluicectl: shed status: 'port': there is no port 'x'", 1),
+                (("watch", "-n", "0", "status"), "-n, --interval: expected 0.1", 2),
+                (("allow", "del", "198.18.1.64/26"), "but blocked: block del ends that", 1),
+                (("block", "load", "/dev/null"), "block clear removes all", 1),
+                (("tcp", "show", "x"), "tcp list names them", 1),
                 (("block", "del", "203.0.113.0/24"), "take it out of shed.block", 1),
                 (("block", "del", "192.0.2.0/24"), "is not blocked by command", 1),
                 (("block", "lsit"), "did you mean 'block list'?", 2),

@@ -67,10 +67,14 @@ std::optional<uint32_t> level_in(Params& p) {
 }  // namespace
 
 json run_shed_status(Context& c, Params& p) {
+  const std::string name = p.text("port");
   p.finish();
+  std::optional<uint16_t> only;
+  if (!name.empty()) only = port_named(c, p, "port", name);
   const auto queues = c.box.shed_queues();
   json ports = json::array();
   for (size_t i = 0; i < c.box.ports().size(); i++) {
+    if (only.value_or(i) != i) continue;
     auto& port = *c.box.ports()[i];
     const port::Stats s = port.stats();
     std::vector<port::EarlyCount> counts = s.early_counts;

@@ -341,7 +341,7 @@ using Names = std::vector<std::string>;
 TEST_F(ShedTest, ABlockedSourceIsDroppedAtOnceAndAccountedFor) {
   EXPECT_TRUE(passes("203.0.113.7"));
   const json r = call("block.add", {{"prefix", "203.0.113.0/24"}});
-  EXPECT_TRUE(r["ends_in_seconds"].is_null() && r["replaced"].is_null());
+  EXPECT_TRUE(r["ends_in_seconds"].is_null() && r["instead_of"].is_null());
   EXPECT_FALSE(passes("203.0.113.7"));
   EXPECT_TRUE(passes("203.0.114.7"));
   EXPECT_EQ(dropped("shed_block"), 1u);
@@ -374,9 +374,27 @@ TEST_F(ShedTest, TheLongestPrefixDecidesAndOneActionTakesTheOthersPlace) {
   EXPECT_EQ(f["prefix"], "203.0.113.80/28");
   EXPECT_EQ(f["from"], "command");
   EXPECT_TRUE(call("allow.find", {{"address", "8.8.8.8"}})["decides"].is_null());
-  EXPECT_EQ(call("block.add", {{"prefix", "203.0.113.80/28"}})["replaced"], "allow");
+  EXPECT_EQ(call("block.add", {{"prefix", "203.0.113.80/28"}})["instead_of"]["action"], "allow");
   EXPECT_FALSE(passes("203.0.113.81"));
   EXPECT_TRUE(listed(json::object(), "allow").empty());
+}
+
+TEST_F(ShedTest, WhatIsGivenLastForAPrefixReplacesWhatWasGivenBefore) {
+  call("config.apply", {{"text", kText + "shed: {allow: [198.51.100.0/24]}\n"}});
+  const json file = call("block.add", {{"prefix", "198.51.100.0/24"}})["instead_of"];
+  EXPECT_EQ(file["action"], "allow");
+  EXPECT_EQ(file["from"], "configuration");
+  call("block.add", {{"prefix", "203.0.113.7"}, {"for", "1m"}});
+  now = now + Duration::seconds(2);
+  settle();
+  const json before = call("allow.add", {{"prefix", "203.0.113.7"}, {"for", "3s"}})["instead_of"];
+  EXPECT_EQ(before["from"], "command");
+  EXPECT_NEAR(before["ends_in_seconds"].get<double>(), 58, 1);
+  now = now + Duration::seconds(4);
+  settle();
+  box->maintain();
+  EXPECT_EQ(listed(), Names{"198.51.100.0/24"}) << "the block came back";
+  EXPECT_TRUE(listed({{"prefix", "203.0.113.0/24"}}, "allow").empty());
 }
 
 TEST_F(ShedTest, TheListHasPagesAndSections) {
@@ -535,6 +553,7 @@ TEST_F(ShedTest, WhatIsWrongIsSaid) {
       {"block.list", {{"cursor", "x"}}, "what the page before answered"},
       {"block.find", {{"address", "192.0.2.0/24"}}, "no IPv4 or IPv6 address"},
       {"block.load", json::object(), "'text': missing"},
+      {"shed.status", {{"port", "wna"}}, "ports are lan, wan"},
       {"shed.level", json::object(), "expected auto, off, rest"},
       {"shed.level", {{"level", "769"}}, "a number from 0 to 768"},
       {"shed.level", {{"level", -1}}, "a number from 0 to 768"},
@@ -613,6 +632,9 @@ TEST_F(ShedTest, StatusAndMetrics) {
   EXPECT_GT(s["bogons"], 0);
   EXPECT_EQ(s["governor"], true);
   EXPECT_EQ(s["hints"]["false_seen"], 0);
+  const json one = call("shed.status", {{"port", "wan"}})["ports"];
+  EXPECT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0]["port"], "wan");
   const json& port = s["ports"][0];
   EXPECT_EQ(port["verdict"], "worker");
   EXPECT_TRUE(port["law"].is_null());
