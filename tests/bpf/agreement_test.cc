@@ -156,7 +156,7 @@ TEST_F(Agreement, OnMutatedFrames) {
     setting(s);
     for (unsigned i = 0; i < 4000; i++) {
       Octets f = mutated(from[random() % from.size()], random);
-      if (random() % 2 && f.size() > 28) f[14 + 15] = static_cast<uint8_t>(random());  // IPv4: another source
+      if (random() % 2 && f.size() > 14 + 15) f[14 + 15] = static_cast<uint8_t>(random());  // IPv4: another source
       frame(f);
       if (HasFatalFailure()) FAIL() << "setting " << s << ", frame " << i;
     }
