@@ -1,6 +1,9 @@
 // The control protocol: JSON-RPC 2.0 over a Unix stream socket, one object a line (LF). Shared by sluiced
 // and sluicectl; depends on nothing but the standard library.
 //
+// config.check and config.apply take the "text", a "name" for it in what is said of it, and the absolute "folder" from which
+// relative names in it count: the running file's, where it is left out.
+//
 // `methods` answers with the verbs and their fields. Those of early drop: block.* and allow.* (add, remove, list, find, load,
 // clear), shed.status, shed.level. A list of prefixes may come in pieces, so that no request is long: the first with
 // "more": true is answered with a number, which those after it give as "load"; the one without "more" puts all of them into

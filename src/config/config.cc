@@ -115,10 +115,13 @@ Loaded load_text(const std::string& text, const std::string& file_name, const Ov
   return load(text, file_name, set, nullptr);
 }
 
-Loaded load_text_for(const std::string& config_file, const std::string& text, const std::string& file_name,
-                     const Overrides& set) {
-  const std::filesystem::path folder = std::filesystem::path(config_file).parent_path();
-  return load(text, file_name, set, &folder);
+std::string folder_of(const std::string& file) {
+  return std::filesystem::absolute(file).lexically_normal().parent_path().string();
+}
+
+Loaded load_text_in(const std::string& folder, const std::string& text, const std::string& file_name, const Overrides& set) {
+  const std::filesystem::path in = folder;
+  return load(text, file_name, set, &in);
 }
 
 Loaded load_file(const std::string& path, const Overrides& set) {
@@ -136,8 +139,7 @@ Loaded load_file(const std::string& path, const Overrides& set) {
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (in.bad()) return unreadable(std::strerror(errno));
   text.resize(static_cast<size_t>(in.gcount()));
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  return load(text, path, set, &folder);
+  return load_text_in(folder_of(path), text, path, set);
 }
 
 }  // namespace sluice::config

@@ -32,9 +32,10 @@ inline constexpr size_t kMaxFileSize = 16u << 20;
 // throws; a damaged or hostile file costs bounded time and memory.
 Loaded load_file(const std::string& path, const Overrides& set = {});
 Loaded load_text(const std::string& text, const std::string& file_name, const Overrides& set = {});
-// A text that is to replace the running `config_file`: judged as load_file() would, from that file's folder.
-Loaded load_text_for(const std::string& config_file, const std::string& text, const std::string& file_name,
-                     const Overrides& set);
+// A text that is to replace the running configuration: judged as load_file() would a file in `folder`.
+Loaded load_text_in(const std::string& folder, const std::string& text, const std::string& file_name, const Overrides& set);
+// Absolute, so that a file names the same things however it is called.
+std::string folder_of(const std::string& file);
 
 // JSON Schema (draft 2020-12) of the file.
 std::string schema();

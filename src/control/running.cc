@@ -36,9 +36,9 @@ void refuse(ApplyResult& r, config::Mistake m) {
 
 }  // namespace
 
-Running::Prepared Running::prepare(const std::string& text, const std::string& file_name) const {
+Running::Prepared Running::prepare(const std::string& text, const std::string& file_name, const std::string& folder) const {
   Prepared p;
-  config::Loaded loaded = config::load_text_for(file_, text, file_name, set_);
+  config::Loaded loaded = config::load_text_in(folder, text, file_name, set_);
   p.result.mistakes = std::move(loaded.mistakes);
   if (!p.result.mistakes.empty()) {
     const size_t n = p.result.mistakes.size();
@@ -83,13 +83,13 @@ Running::Prepared Running::prepare(const std::string& text, const std::string& f
   return p;
 }
 
-ApplyResult Running::check(const std::string& text, const std::string& file_name) const {
-  return prepare(text, file_name).result;
+ApplyResult Running::check(const std::string& text, const std::string& file_name, const std::string& folder) const {
+  return prepare(text, file_name, folder).result;
 }
 
-ApplyResult Running::apply(const std::string& text, const std::string& file_name) {
+ApplyResult Running::apply(const std::string& text, const std::string& file_name, const std::string& folder) {
   auto t0 = std::chrono::steady_clock::now();
-  Prepared p = prepare(text, file_name);
+  Prepared p = prepare(text, file_name, folder);
   // Early drop alone may still refuse; whatever has changed before it would have to be taken back.
   if (p.result.ok)  // of which the filter decides a part
     if (const shed::Policy wanted = shed_policy(p.model); !(wanted == box_.shed().policy()))
@@ -121,7 +121,7 @@ std::string Running::refresh() {
 
 ApplyResult Running::reload() {
   auto text = read_text(file_);
-  if (text) return apply(*text, file_);
+  if (text) return apply(*text, file_, config::folder_of(file_));
   ApplyResult r;
   r.mistakes.push_back({file_, 0, 0, "", text.error()});
   r.summary = "refused: " + text.error();

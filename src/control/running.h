@@ -34,9 +34,9 @@ class Running {
         file_(std::move(file)),
         set_(std::move(set)) {}
 
-  // Checks `text` as it would be applied; nothing changes.
-  ApplyResult check(const std::string& text, const std::string& file_name) const;
-  ApplyResult apply(const std::string& text, const std::string& file_name);
+  // Checks `text` as it would be applied; nothing changes. Relative names in it count from `folder`.
+  ApplyResult check(const std::string& text, const std::string& file_name, const std::string& folder) const;
+  ApplyResult apply(const std::string& text, const std::string& file_name, const std::string& folder);
   // After a port came back, perhaps with another MAC: the same configuration over what the ports are now.
   // Returns what was done, or empty.
   std::string refresh();
@@ -55,7 +55,7 @@ class Running {
     std::shared_ptr<const path::Snapshot> snapshot;
     std::optional<ServiceControl::Prepared> services;
   };
-  Prepared prepare(const std::string& text, const std::string& file_name) const;
+  Prepared prepare(const std::string& text, const std::string& file_name, const std::string& folder) const;
 
   engine::Box& box_;
   ServiceControl& services_;

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -209,6 +210,27 @@ def a_failed_apply_changes_nothing():
     e = lab.rpc().error("config.apply", text=edited("lan0", "lan9"), name="restart.yaml")
     check("restart" in json.dumps(e), e)
     ok("ping", "-n", "-q", "-c", "2", "-i", "0.05", "-W", "1", "198.18.2.10")
+
+
+@test
+def names_in_a_file_count_from_its_own_folder():
+    text = edited("services:\n", "services:\n  - {name: extra, port: 8099, http: {files: pages}}\n")
+    with tempfile.TemporaryDirectory() as there:
+        os.mkdir(os.path.join(there, "pages"))
+        name = os.path.join(there, "x.yaml")
+        with open(name, "w") as f:
+            f.write(text)
+        for argv in (["check", name], ["check", os.path.relpath(name)], ["apply", name]):
+            r = lab.ctl("config", *argv)
+            check(r.returncode == 0, r.stderr)
+        r = lab.ctl("config", "check", "-", input=text)
+        check(r.returncode == 1 and os.path.join(os.getcwd(), "pages") in r.stderr, r.stderr)
+        lab.rpc().call("config.apply", text=text, folder=there)
+        e = lab.rpc().error("config.check", text=text)
+        check(os.path.join(os.path.dirname(CONFIG), "pages") in json.dumps(e), e)
+        e = lab.rpc().error("config.check", text=text, folder="here")
+        check("absolute" in json.dumps(e), e)
+    lab.rpc().call("config.apply", text=open(CONFIG).read(), name="lab.yaml")
 
 
 @test

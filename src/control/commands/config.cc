@@ -13,6 +13,18 @@ namespace {
   throw RpcError{kConfigError, r.summary, {{"errors", errors}}};
 }
 
+struct Sent {
+  std::string text, name, folder;
+};
+
+Sent sent_with(const Context& c, Params& p, const char* to) {
+  if (!p.has("text")) p.invalid("text", std::string("missing: the configuration to ") + to);
+  Sent s{p.text("text"), p.text("name", "(control socket)"), p.text("folder", config::folder_of(c.running.file()))};
+  if (!s.folder.starts_with('/')) p.invalid("folder", "expected an absolute path, from which relative names in the text count");
+  p.finish();
+  return s;
+}
+
 }  // namespace
 
 json run_config_get(Context& c, Params& p) {
@@ -26,23 +38,17 @@ json run_config_get(Context& c, Params& p) {
 }
 
 json run_config_check(Context& c, Params& p) {
-  if (!p.has("text")) p.invalid("text", "missing: the configuration to check");
-  const std::string text = p.text("text");
-  const std::string name = p.text("name", "(control socket)");
-  p.finish();
-  ApplyResult r = c.running.check(text, name);
+  const Sent s = sent_with(c, p, "check");
+  ApplyResult r = c.running.check(s.text, s.name, s.folder);
   if (!r.ok) refuse(r);
   return {{"ok", true}, {"summary", r.summary}};
 }
 
 json run_config_apply(Context& c, Params& p) {
-  if (!p.has("text")) p.invalid("text", "missing: the configuration to apply");
-  const std::string text = p.text("text");
-  const std::string name = p.text("name", "(control socket)");
-  p.finish();
-  ApplyResult r = c.running.apply(text, name);
+  const Sent s = sent_with(c, p, "apply");
+  ApplyResult r = c.running.apply(s.text, s.name, s.folder);
   c.log_event({r.ok ? port::Event::Level::info : port::Event::Level::warning,
-               "config.apply " + name + ": " + r.summary});
+               "config.apply " + s.name + ": " + r.summary});
   if (!r.ok) refuse(r);
   return {{"ok", true}, {"summary", r.summary}, {"snapshot", r.snapshot}, {"milliseconds", r.milliseconds}};
 }
