@@ -194,7 +194,7 @@ def wrong_words_are_told():
                 (("block", "add", "203.0.113.7", "10m"), "sluicectl: found '10m', expected 'for TIME'", 2),
                 (("block", "add", "203.0.113.7", "for"), "sluicectl: for requires TIME", 2),
                 (("shed", "level", "rest", "for", "5s"), "sluicectl: not expected: for 5s", 2),
-                (("shed", "status", "--port", "x"), "sluicectl: shed status: 'port': there is no port 'x'", 1),
+                (("shed", "status", "--port", "x"), "sluicectl: shed status: field 'port': there is no port 'x'", 1),
                 (("watch", "-n", "0", "status"), "-n, --interval: expected 0.1", 2),
                 (("allow", "del", "198.18.1.64/26"), "but blocked: block del ends that", 1),
                 (("block", "load", "/dev/null"), "block clear removes all", 1),
