@@ -318,7 +318,7 @@ TEST(ServiceMistakes, TooManyOfThem) {
 }
 
 TEST(ServiceMistakes, FoldersAreLookedForFromTheFolderOfTheFile) {
-  const std::string dir = ::testing::TempDir() + "/sluice_services";
+  const std::string dir = ::testing::TempDir() + "sluice_services";
   std::filesystem::create_directories(dir + "/www");
   std::ofstream(dir + "/plain") << "x";
   const auto load = [&](const std::string& files) {

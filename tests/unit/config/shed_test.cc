@@ -208,7 +208,7 @@ TEST(ShedMistakes, DispatcherNeedsAfXdp) {
 class ShedFiles : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder = ::testing::TempDir() + "/sluice_shed_" + ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    folder = ::testing::TempDir() + "sluice_shed_" + ::testing::UnitTest::GetInstance()->current_test_info()->name();
     std::filesystem::create_directories(folder);
   }
   void TearDown() override { std::filesystem::remove_all(folder); }
